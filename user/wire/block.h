@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Entry blocks: entries without their template hash (it is the hash of the data), in a zstd frame. Pure.
+ * Layout: docs/WIRE.md. Frames are independent. The `context` travels beside the entries, unattested. */
+#pragma once
+
+#include "ima/entry.h"
+
+/* Threads: no globals; an object belongs to one thread at a time. */
+
+/* What BPF saw of the process at measurement time. A hint for people; never evidence. */
+struct wire_context {
+	bool present;
+	uint64_t age_us; /* from measurement to the sending of this block, attester's monotonic clock */
+	uint32_t pid, uid;
+	uint64_t cgroup, mntns;
+	char comm[17];	 /* NUL-terminated; foreign bytes */
+};
+
+struct wire_pack; /* packer: holds the zstd context and buffers; reused from block to block */
+must_use_ int wire_pack_new(struct wire_pack **out, int zstd_level);
+void wire_pack_free(struct wire_pack **p);
+#define cleanup_wire_pack_ cleanup_(wire_pack_free)
+/* Starts an empty block; a view that finish gave ends here. */
+void wire_pack_begin(struct wire_pack *p);
+/* Adds an entry (copied). 0; -EMSGSIZE when the block would pass LIMIT_BLOCK_*: finish this one first; a single entry
+ * always fits an empty block (LIMIT_ENTRY_DATA). -EINVAL: past LIMIT_PCR, LIMIT_TEMPLATE_NAME or LIMIT_ENTRY_DATA. ctx may
+ * be NULL. After -ENOMEM the block is lost: begin again. */
+must_use_ int wire_pack_add(struct wire_pack *p, const struct ima_entry *e, const struct wire_context *ctx);
+uint32_t wire_pack_count(const struct wire_pack *p);
+/* Plain bytes so far. */
+size_t wire_pack_size(const struct wire_pack *p);
+/* Compresses; the view lives until the next begin or free. -EINVAL when the block is empty. After a failure begin
+ * again. */
+must_use_ int wire_pack_finish(struct wire_pack *p, struct bytes *out);
+
+enum wire_block_outcome {
+	WIRE_BLOCK_OK = 0,
+	WIRE_BLOCK_MALFORMED,
+	WIRE_BLOCK_TOO_LARGE, /* declared or actual size past the limits */
+	WIRE_BLOCK_END,	      /* from wire_unpack_next: no entry left */
+	WIRE_BLOCK_UNSUPPORTED, /* another block format, or a reference set that we do not hold */
+};
+
+struct wire_unpack; /* reused from block to block; bounded memory */
+must_use_ int wire_unpack_new(struct wire_unpack **out);
+void wire_unpack_free(struct wire_unpack **u);
+#define cleanup_wire_unpack_ cleanup_(wire_unpack_free)
+/* Decompresses (bounded before and while decoding) and checks the whole block: after WIRE_BLOCK_OK each of its entries
+ * comes out, otherwise none does. `block` is not needed afterwards. Negative errno: our failure. */
+must_use_ int wire_unpack_begin(struct wire_unpack *u, struct bytes block);
+uint32_t wire_unpack_count(const struct wire_unpack *u);
+/* The next entry: WIRE_BLOCK_OK or WIRE_BLOCK_END. Views live until the next call on u. e->digest is empty. ctx may be
+ * NULL. */
+must_use_ int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx);

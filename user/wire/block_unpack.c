@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A block to entries: docs/WIRE.md, "Blocks". wire_unpack_begin() walks the whole block once, so that a block gives all
+ * of its entries or none; wire_unpack_next() walks it again and puts the entries together. */
+#include <zstd.h>
+
+#include "wire/block.h"
+#include "wire/block_form.h"
+
+/* RFC 8878 section 3.1.1: magic number, frame header descriptor, window descriptor. */
+#define ZSTD_FRAME_MAGIC 0xfd2fb528u
+#define ZSTD_SINGLE_SEGMENT 0x20u
+
+/* A structured entry is put together with its path at this place, whatever stands before the path, so that what a path
+ * shares with the one before is in place already. */
+#define PATH_AT 128u
+/* u32 length, head, digest, u32 length */
+#define BEFORE_PATH_MAX (4u + FORM_HEAD_MAX + FORM_DIGEST_MAX + 4u)
+_Static_assert(BEFORE_PATH_MAX <= PATH_AT, "the digest field must fit before the path");
+#define EMPTY_FIELD 4u /* its length word */
+
+struct shape {
+	uint8_t flags, rest;
+	uint8_t pcr;
+	struct bytes name;
+	uint8_t head[FORM_HEAD_MAX];
+	size_t head_n, digest_n;
+};
+
+/* Where in the columns we are. */
+struct cursor {
+	struct reader runs, digests, paths, raw;
+	struct reader presence, age, pid, uid, cgroup, mntns, comm;
+	uint32_t left;	   /* entries */
+	uint32_t run_left; /* entries of the shape under way */
+	const struct shape *shape;
+	size_t path_n; /* of the structured entry before */
+	uint32_t presence_left;
+	bool present;
+	struct wire_context context;
+};
+
+struct wire_unpack {
+	ZSTD_DCtx *zstd;
+	struct writer plain;
+	struct shape shapes[LIMIT_BLOCK_SHAPES];
+	size_t n_shapes;
+	uint32_t count;
+	bool has_contexts;
+	struct cursor at;
+	uint8_t *entry; /* PATH_AT + the longest path + what comes behind it */
+	size_t entry_cap;
+};
+
+/* One entry, still apart. */
+struct piece {
+	const struct shape *shape;
+	struct bytes digest, tail, raw;
+	size_t shared;
+	size_t data_n; /* of the template data */
+};
+
+int wire_unpack_new(struct wire_unpack **out)
+{
+	cleanup_(wire_unpack_free) struct wire_unpack *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->plain.max = LIMIT_BLOCK_PLAIN;
+	u->zstd = ZSTD_createDCtx();
+	if (!u->zstd)
+		return -ENOMEM;
+	*out = TAKE_PTR(u);
+	return 0;
+}
+
+void wire_unpack_free(struct wire_unpack **unpack)
+{
+	struct wire_unpack *u = *unpack;
+
+	if (!u)
+		return;
+	*unpack = NULL;
+	ZSTD_freeDCtx(u->zstd);
+	writer_free(&u->plain);
+	free(u->entry);
+	free(u);
+}
+
+uint32_t wire_unpack_count(const struct wire_unpack *u)
+{
+	return u->count;
+}
+
+/* The frame's declared window is refused past the limit, though decoding into one buffer would not need it. */
+static bool window_fits(struct bytes frame)
+{
+	struct reader r = reader_of(frame);
+	uint32_t magic = read_u32le(&r);
+	uint8_t descriptor = read_u8(&r), window;
+	uint64_t base;
+
+	if (!reader_ok(&r) || magic != ZSTD_FRAME_MAGIC)
+		return false;
+	if (descriptor & ZSTD_SINGLE_SEGMENT)
+		return true; /* the window is the content */
+	window = read_u8(&r);
+	base = UINT64_C(1) << (10 + (window >> 3));
+	return reader_ok(&r) && base + base / 8 * (window & 7) <= UINT64_C(1) << LIMIT_ZSTD_WINDOW_LOG;
+}
+
+static int decompress(struct wire_unpack *u, struct bytes frame)
+{
+	unsigned long long size = ZSTD_getFrameContentSize(frame.p, frame.n);
+	uint8_t *to;
+
+	if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size == 0)
+		return WIRE_BLOCK_MALFORMED;
+	if (size > LIMIT_BLOCK_PLAIN)
+		return WIRE_BLOCK_TOO_LARGE;
+	if (!window_fits(frame) || ZSTD_findFrameCompressedSize(frame.p, frame.n) != frame.n)
+		return WIRE_BLOCK_MALFORMED;
+	writer_reset(&u->plain);
+	to = write_space(&u->plain, (size_t)size);
+	if (!to)
+		return writer_status(&u->plain);
+	/* Writes no more than `size` bytes, whatever the frame holds. */
+	if (ZSTD_decompressDCtx(u->zstd, to, (size_t)size, frame.p, frame.n) != size)
+		return WIRE_BLOCK_MALFORMED;
+	return WIRE_BLOCK_OK;
+}
+
+static bool read_shape(struct reader *r, struct shape *s)
+{
+	uint8_t prefix, alg;
+
+	*s = (struct shape){ .flags = read_u8(r), .pcr = read_u8(r) };
+	s->name = read_bytes(r, read_varint(r));
+	if (!reader_ok(r) || s->flags & ~SHAPE_FLAGS || s->pcr > LIMIT_PCR || s->name.n > LIMIT_TEMPLATE_NAME)
+		return false;
+	if (!(s->flags & SHAPE_STRUCTURED))
+		return !(s->flags & SHAPE_PATH_NUL);
+	prefix = read_u8(r);
+	alg = read_u8(r);
+	s->rest = read_u8(r);
+	return reader_ok(r) && (s->rest <= FORM_REST_EMPTY_MAX || s->rest == FORM_REST_RAW) &&
+	       form_head(prefix, alg, s->head, &s->head_n, &s->digest_n);
+}
+
+static struct reader column(struct reader *r, uint64_t n)
+{
+	if (n > reader_left(r))
+		r->bad = true;
+	return reader_of(read_bytes(r, (size_t)n));
+}
+
+/* The runs: their bytes as a column, and how many bytes of digests they need. */
+static bool read_runs(struct wire_unpack *u, struct reader *r, struct cursor *at, size_t *digests)
+{
+	struct reader start = *r;
+	uint32_t covered = 0;
+
+	*digests = 0;
+	while (covered < u->count) {
+		uint8_t shape = read_u8(r);
+		uint64_t n = read_varint(r);
+
+		if (!reader_ok(r) || shape >= u->n_shapes || n == 0 || n > u->count - covered)
+			return false;
+		covered += (uint32_t)n;
+		if (u->shapes[shape].flags & SHAPE_STRUCTURED)
+			*digests += (size_t)n * u->shapes[shape].digest_n;
+	}
+	at->runs = column(&start, reader_left(&start) - reader_left(r));
+	return true;
+}
+
+/* A column of `n` varints or NUL-terminated texts, cut off by walking it. */
+static bool cut_varints(struct reader *r, uint32_t n, struct reader *out)
+{
+	struct reader start = *r;
+
+	for (uint32_t i = 0; i < n && reader_ok(r); i++)
+		read_varint(r);
+	*out = column(&start, reader_left(&start) - reader_left(r));
+	return reader_ok(r);
+}
+
+static bool cut_comms(struct reader *r, uint32_t n, struct reader *out)
+{
+	struct reader start = *r;
+
+	for (uint32_t i = 0; i < n && reader_ok(r); i++)
+		if (read_until(r, 0).n >= sizeof(((struct wire_context *)0)->comm))
+			return false;
+	*out = column(&start, reader_left(&start) - reader_left(r));
+	return reader_ok(r);
+}
+
+/* Run lengths, absent and present in turn, from absent; then the columns of what is present. */
+static bool read_contexts(struct wire_unpack *u, struct reader *r, struct cursor *at)
+{
+	struct reader start = *r;
+	uint32_t covered = 0, n_present = 0;
+
+	for (bool present = false, first = true; covered < u->count; present = !present, first = false) {
+		uint64_t n = read_varint(r);
+
+		if (!reader_ok(r) || (n == 0 && !first) || n > u->count - covered)
+			return false;
+		covered += (uint32_t)n;
+		n_present += present ? (uint32_t)n : 0;
+	}
+	at->presence = column(&start, reader_left(&start) - reader_left(r));
+	return n_present > 0 && cut_varints(r, n_present, &at->age) && cut_varints(r, n_present, &at->pid) &&
+	       cut_varints(r, n_present, &at->uid) && cut_varints(r, n_present, &at->cgroup) &&
+	       cut_varints(r, n_present, &at->mntns) && cut_comms(r, n_present, &at->comm);
+}
+
+/* The next entry, apart. The caller knows that one is left. */
+static int next_piece(struct cursor *at, const struct wire_unpack *u, struct piece *p)
+{
+	const struct shape *s;
+
+	if (at->run_left == 0) {
+		at->shape = &u->shapes[read_u8(&at->runs)];
+		at->run_left = (uint32_t)read_varint(&at->runs);
+	}
+	at->run_left--;
+	at->left--;
+	s = at->shape;
+	*p = (struct piece){ .shape = s };
+	if (s->flags & SHAPE_STRUCTURED) {
+		p->digest = read_bytes(&at->digests, s->digest_n);
+		p->shared = read_u8(&at->paths);
+		p->tail = read_until(&at->paths, 0);
+		if (!reader_ok(&at->paths) || p->shared > at->path_n)
+			return WIRE_BLOCK_MALFORMED;
+		at->path_n = p->shared + p->tail.n;
+		p->data_n = 4 + s->head_n + s->digest_n + 4 + at->path_n + !!(s->flags & SHAPE_PATH_NUL);
+		if (s->rest != FORM_REST_RAW)
+			p->data_n += s->rest * EMPTY_FIELD;
+	}
+	if (!(s->flags & SHAPE_STRUCTURED) || s->rest == FORM_REST_RAW) {
+		uint64_t n = read_varint(&at->raw);
+
+		if (n > reader_left(&at->raw))
+			return WIRE_BLOCK_MALFORMED;
+		p->raw = read_bytes(&at->raw, (size_t)n);
+		p->data_n += p->raw.n;
+	}
+	if (!reader_ok(&at->raw) || !reader_ok(&at->digests))
+		return WIRE_BLOCK_MALFORMED;
+	return p->data_n > LIMIT_ENTRY_DATA ? WIRE_BLOCK_TOO_LARGE : WIRE_BLOCK_OK;
+}
+
+/* Walks all entries: everything is in bounds, all columns end with the last entry. *longest: bytes for u->entry. */
+static int walk(const struct wire_unpack *u, struct cursor at, size_t *longest)
+{
+	size_t total = 0;
+
+	*longest = 0;
+	while (at.left > 0) {
+		struct piece p;
+		int r = next_piece(&at, u, &p);
+
+		if (r != WIRE_BLOCK_OK)
+			return r;
+		total += p.data_n;
+		if (total > LIMIT_BLOCK_PLAIN)
+			return WIRE_BLOCK_TOO_LARGE;
+		if (p.shape->flags & SHAPE_STRUCTURED)
+			*longest = MAX(*longest, PATH_AT + p.data_n);
+	}
+	return reader_done(&at.digests) && reader_done(&at.paths) && reader_done(&at.raw) ? WIRE_BLOCK_OK
+											  : WIRE_BLOCK_MALFORMED;
+}
+
+static int read_header(struct wire_unpack *u, struct cursor *at)
+{
+	struct reader r = reader_of(writer_view(&u->plain));
+	uint64_t count = read_varint(&r), n_shapes = read_varint(&r), paths, raw;
+	size_t digests;
+
+	if (!reader_ok(&r) || count == 0 || n_shapes == 0)
+		return WIRE_BLOCK_MALFORMED;
+	if (count > LIMIT_BLOCK_ENTRIES || n_shapes > LIMIT_BLOCK_SHAPES)
+		return WIRE_BLOCK_TOO_LARGE;
+	u->count = at->left = (uint32_t)count;
+	u->n_shapes = (size_t)n_shapes;
+	for (size_t i = 0; i < u->n_shapes; i++)
+		if (!read_shape(&r, &u->shapes[i]))
+			return WIRE_BLOCK_MALFORMED;
+	if (!read_runs(u, &r, at, &digests))
+		return WIRE_BLOCK_MALFORMED;
+	paths = read_varint(&r);
+	raw = read_varint(&r);
+	at->digests = column(&r, digests);
+	at->paths = column(&r, paths);
+	at->raw = column(&r, raw);
+	if (!reader_ok(&r))
+		return WIRE_BLOCK_MALFORMED;
+	u->has_contexts = reader_left(&r) > 0;
+	if (u->has_contexts && (!read_contexts(u, &r, at) || !reader_done(&r)))
+		return WIRE_BLOCK_MALFORMED;
+	return WIRE_BLOCK_OK;
+}
+
+int wire_unpack_begin(struct wire_unpack *u, struct bytes block)
+{
+	struct reader r = reader_of(block);
+	uint8_t format = read_u8(&r);
+	uint64_t reference = read_varint(&r);
+	struct cursor at = { 0 };
+	size_t longest;
+	int o;
+
+	u->count = 0;
+	u->at = at;
+	if (block.n > LIMIT_BLOCK_PACKED)
+		return WIRE_BLOCK_TOO_LARGE;
+	if (!reader_ok(&r))
+		return WIRE_BLOCK_MALFORMED;
+	if (format != WIRE_BLOCK_FORMAT || reference != 0)
+		return WIRE_BLOCK_UNSUPPORTED;
+	o = decompress(u, read_rest(&r));
+	if (o == WIRE_BLOCK_OK)
+		o = read_header(u, &at);
+	if (o == WIRE_BLOCK_OK)
+		o = walk(u, at, &longest);
+	if (o == WIRE_BLOCK_OK && longest > u->entry_cap) {
+		uint8_t *bigger = realloc(u->entry, longest);
+
+		if (bigger) {
+			u->entry = bigger;
+			u->entry_cap = longest;
+		} else {
+			o = -ENOMEM;
+		}
+	}
+	if (o != WIRE_BLOCK_OK) {
+		u->count = 0;
+		return o;
+	}
+	u->at = at;
+	return WIRE_BLOCK_OK;
+}
+
+static void put_u32le(uint8_t *at, size_t v)
+{
+	for (size_t i = 0; i < 4; i++)
+		at[i] = (uint8_t)(v >> 8 * i);
+}
+
+/* The template data from its pieces, in u->entry; walk() has seen that all fits. */
+static struct bytes put_together(struct wire_unpack *u, const struct piece *p, size_t path_n)
+{
+	const struct shape *s = p->shape;
+	size_t nul = s->flags & SHAPE_PATH_NUL ? 1 : 0;
+	uint8_t *path = u->entry + PATH_AT, *end = path + path_n;
+	uint8_t *digest = path - 4 - s->digest_n, *head = digest - s->head_n;
+
+	put_u32le(head - 4, s->head_n + s->digest_n);
+	bytes_copy(head, s->head, s->head_n);
+	bytes_copy(digest, p->digest.p, s->digest_n);
+	put_u32le(path - 4, path_n + nul);
+	bytes_copy(path + p->shared, p->tail.p, p->tail.n);
+	if (nul)
+		*end++ = 0;
+	if (s->rest == FORM_REST_RAW)
+		bytes_copy(end, p->raw.p, p->raw.n);
+	else
+		memset(end, 0, s->rest * EMPTY_FIELD);
+	return (struct bytes){ head - 4, p->data_n };
+}
+
+static uint64_t next_delta(struct reader *r, uint64_t before)
+{
+	uint64_t v = read_varint(r);
+
+	return before + (v & 1 ? ~(v >> 1) : v >> 1);
+}
+
+static void next_context(struct wire_unpack *u, struct wire_context *out)
+{
+	struct cursor *at = &u->at;
+	struct wire_context *c = &at->context;
+	struct bytes comm;
+
+	*out = (struct wire_context){ 0 };
+	if (!u->has_contexts)
+		return;
+	if (at->presence_left == 0) {
+		at->presence_left = (uint32_t)read_varint(&at->presence);
+		if (at->presence_left == 0) { /* the first run, of absent ones, may be empty */
+			at->presence_left = (uint32_t)read_varint(&at->presence);
+			at->present = true;
+		}
+	}
+	if (at->present) {
+		c->present = true;
+		c->age_us = next_delta(&at->age, c->age_us);
+		c->pid = (uint32_t)next_delta(&at->pid, c->pid);
+		c->uid = (uint32_t)next_delta(&at->uid, c->uid);
+		c->cgroup = next_delta(&at->cgroup, c->cgroup);
+		c->mntns = next_delta(&at->mntns, c->mntns);
+		comm = read_until(&at->comm, 0);
+		memset(c->comm, 0, sizeof(c->comm));
+		bytes_copy(c->comm, comm.p, comm.n);
+		*out = *c;
+	}
+	if (--at->presence_left == 0)
+		at->present = !at->present;
+}
+
+int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx)
+{
+	struct wire_context unused;
+	struct piece p;
+	int r;
+
+	if (u->at.left == 0)
+		return WIRE_BLOCK_END;
+	r = next_piece(&u->at, u, &p);
+	if (r != WIRE_BLOCK_OK)
+		return r;
+	*e = (struct ima_entry){ .pcr = p.shape->pcr,
+				 .name = p.shape->name,
+				 .violation = p.shape->flags & SHAPE_VIOLATION };
+	e->data = p.shape->flags & SHAPE_STRUCTURED ? put_together(u, &p, u->at.path_n) : p.raw;
+	next_context(u, ctx ? ctx : &unused);
+	return WIRE_BLOCK_OK;
+}
