@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A verifier's state machine (peer.h) together with its socket, its group of URLs and its own place in the list. */
+#pragma once
+
+#include "base/loop.h"
+#include "collector/batch.h"
+#include "collector/options.h"
+#include "collector/peer.h"
+#include "net/net.h"
+
+struct member {
+	struct peer peer;
+	struct net_client *client;
+	char *urls[LIMIT_VERIFIERS];
+	size_t n_urls, url_at;
+	struct feed feed;
+	uint64_t reported, proven; /* entries whose latency was counted */
+	uint64_t bytes_sent, bytes_received; /* of clients that are closed */
+	struct loop *loop;
+	loop_fn readable;
+	void *user;
+};
+
+/* group: URLs separated by commas. `readable` is called by the loop with `user` when member_next() has something. */
+must_use_ int member_open(struct member *m, const char *group, const struct collector_options *o, struct loop *loop,
+			  loop_fn readable, void *user, struct writer *why);
+void member_close(struct member *m);
+/* Does what the state machine left to do: cancels void requests, dials again, takes the next URL of the group. */
+must_use_ int member_tidy(struct member *m, const struct collector_options *o);
+must_use_ int member_send(struct member *m, enum peer_request request, struct bytes message, uint64_t next,
+			  uint64_t now);
+/* Takes one completion into the state machine. false: there is none. */
+bool member_next(struct member *m, uint64_t now);
+void member_bytes(const struct member *m, uint64_t *sent, uint64_t *received);
