@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: Apache-2.0
+/* imastream-verifier: reads options, opens everything, runs the loop. */
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/notify.h"
+#include "base/text.h"
+#include "imastream/options.h"
+#include "verifier/control.h"
+#include "verifier/options.h"
+#include "verifier/publish.h"
+#include "verifier/receive.h"
+
+#define MARK_AFTER_US 1000000u	 /* published events are marked in the store this much later */
+#define SINK_RETRY_US 20000u	 /* the reader of --events is slow */
+#define GOODBYE_MS 100		 /* for the last replies to leave */
+
+struct verifier {
+	struct verifier_options options;
+	struct loop *loop;
+	struct loop_timer *tick, *mark, *sink;
+	struct store *store;
+	struct receiver *receiver;
+	struct net_server *control;
+	struct pipeline *pipeline;
+	struct publisher publisher;
+	int events_fd;
+	bool stopping, sink_told;
+	struct log_limit failures;
+};
+
+/* --- rules ---- */
+
+static int load_policy(const struct verifier_options *o, struct rules *r)
+{
+	cleanup_writer_ struct writer text = WRITER(LIMIT_POLICY_FILE);
+	struct policy_report report = { .text = WRITER(1u << 20) };
+	const char *lines;
+	int ret;
+
+	if (!o->policy)
+		return 0;
+	ret = read_file(o->policy, &text);
+	if (ret < 0)
+		return log_errno(ret, "cannot read the policy %s", o->policy);
+	ret = policy_load_json(&r->policy, writer_view(&text), &report);
+	lines = writer_cstr(&report.text);
+	if (ret > 0) {
+		log_error("the policy %s is not usable:\n%s", o->policy, lines ? lines : "");
+		ret = -EINVAL;
+	} else if (ret < 0) {
+		log_errno(ret, "cannot load the policy %s", o->policy);
+	} else if (report.notes) {
+		log_info("policy %s: %s", o->policy, lines ? lines : "");
+	}
+	policy_report_clear(&report);
+	return ret;
+}
+
+static int load_keyring(const struct verifier_options *o, struct rules *r)
+{
+	int ret = o->keyring.n ? keyring_new(&r->keyring) : 0;
+
+	for (size_t i = 0; ret == 0 && i < o->keyring.n; i++) {
+		cleanup_writer_ struct writer file = WRITER(LIMIT_PEM);
+		const char *why = "";
+
+		ret = read_file(o->keyring.items[i], &file);
+		if (ret == 0)
+			ret = keyring_add(r->keyring, writer_view(&file), &why);
+		if (ret > 0) {
+			log_error("the key %s is not usable: %s", o->keyring.items[i], why);
+			return -EINVAL;
+		}
+		if (ret < 0)
+			return log_errno(ret, "cannot load the key %s", o->keyring.items[i]);
+	}
+	return ret;
+}
+
+static int load_ak_list(const struct verifier_options *o, struct rules *r)
+{
+	for (size_t i = 0; i < o->ak_list.n; i++) {
+		cleanup_writer_ struct writer why = WRITER(4096);
+		int ret = ak_list_load(&r->ak_list, o->ak_list.items[i], &why);
+
+		if (ret > 0) {
+			log_error("the AK list %s is not usable: %s", o->ak_list.items[i],
+				  writer_cstr(&why) ? (const char *)why.p : "");
+			return -EINVAL;
+		}
+		if (ret < 0)
+			return log_errno(ret, "cannot read the AK list %s", o->ak_list.items[i]);
+	}
+	return 0;
+}
+
+static int load_rules(const struct verifier_options *o, struct rules *out)
+{
+	struct rules r = { .trust_on_first_use = o->trust_on_first_use, .allow_test_sources = o->allow_test_sources,
+			   .heartbeat_us = o->heartbeat_us,
+			   .deadline_us = o->deadline_us ? o->deadline_us : 2 * o->heartbeat_us + 1000000u };
+	int ret = load_policy(o, &r);
+
+	if (ret == 0)
+		ret = load_keyring(o, &r);
+	if (ret == 0)
+		ret = load_ak_list(o, &r);
+	if (ret < 0) {
+		rules_clear(&r);
+		return ret;
+	}
+	r.appraisal.policy = r.policy;
+	r.appraisal.keyring = r.keyring;
+	r.appraisal.violations =
+		o->violations == VIOLATIONS_BY_POLICY ? VIOLATION_WARN : (enum violation_rule)o->violations;
+	*out = r;
+	return 0;
+}
+
+static void tell_rules(const struct rules *r)
+{
+	if (r->policy)
+		log_info("policy %s: %zu digests, %zu paths, %zu excludes", policy_id(r->policy),
+			 policy_digest_count(r->policy), policy_path_count(r->policy), policy_exclude_count(r->policy));
+	else
+		log_warn("no --policy: lists are checked against quotes, but no file digest is judged");
+	if (r->trust_on_first_use)
+		log_warn("--trust-on-first-use: whoever comes first under an identity is enrolled");
+	else if (!r->ak_list.n)
+		log_warn("no --ak-list and no --trust-on-first-use: only attesters already in the store may come");
+	if (r->allow_test_sources)
+		log_warn("--allow-test-sources: entries may come from something that is not a kernel");
+}
+
+/* --- the loop ---- */
+
+static void report_failure(struct verifier *v, int r, const char *what)
+{
+	if (r < 0 && log_allowed(&v->failures, instant_now().mono))
+		log_errno(r, "%s; nothing of it was acknowledged", what);
+}
+
+/* After anything that may have made events or moved deadlines. */
+static void after(struct verifier *v)
+{
+	struct instant now = instant_now();
+	bool waiting;
+	int r = publisher_pump(&v->publisher, now.real, &waiting);
+
+	report_failure(v, r, "cannot read events from the store");
+	if (v->publisher.failed && !v->sink_told) {
+		log_error("the reader of --events is gone: events go to subscribers and the store only");
+		v->sink_told = true;
+	}
+	loop_timer_at(v->sink, waiting ? now.mono + SINK_RETRY_US : 0);
+	if (v->publisher.n_marks && !loop_timer_when(v->mark))
+		loop_timer_at(v->mark, now.mono + MARK_AFTER_US);
+	loop_timer_at(v->tick, pipeline_next_tick(v->pipeline));
+}
+
+static int on_requests(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+	bool more;
+
+	report_failure(v, receiver_run(v->receiver, v->pipeline, &more), "a batch failed");
+	after(v);
+	return 0;
+}
+
+static int on_tick(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+	struct instant now = instant_now();
+	int r = pipeline_tick(v->pipeline, &now);
+
+	report_failure(v, r, "deadlines could not be stored");
+	after(v);
+	if (r < 0) /* what is due stays due: not at once again */
+		loop_timer_at(v->tick, now.mono + 1000000u);
+	return 0;
+}
+
+static int on_sink(void *user, uint32_t events unused_)
+{
+	after(user);
+	return 0;
+}
+
+static int on_mark(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+
+	report_failure(v, publisher_mark(&v->publisher), "cannot mark events as published");
+	return 0;
+}
+
+static int on_control(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+	struct net_request *request;
+
+	while ((request = net_server_next(v->control))) {
+		cleanup_writer_ struct writer answer = WRITER(CONTROL_ANSWER_MAX);
+		struct instant now = instant_now();
+
+		control_answer(v->pipeline, net_request_message(request), &now, &answer);
+		if (writer_status(&answer) == 0)
+			net_request_reply(v->control, &request, writer_view(&answer));
+		else
+			net_request_drop(&request);
+	}
+	return 0;
+}
+
+static int on_stop(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+
+	v->stopping = true;
+	loop_stop(v->loop);
+	return 0;
+}
+
+static int on_reload(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+	struct instant now = instant_now();
+	struct rules rules;
+
+	notify_state("RELOADING=1");
+	if (load_rules(&v->options, &rules) < 0) {
+		log_error("the rules stay as they were");
+	} else {
+		tell_rules(&rules);
+		report_failure(v, pipeline_set_rules(v->pipeline, &rules, &now), "entries could not be judged again");
+		report_failure(
+			v, pipeline_note(v->pipeline, "reloaded", "policy, keyring and AK list were read again", &now),
+			"cannot store an event");
+	}
+	notify_state("READY=1");
+	after(v);
+	return 0;
+}
+
+/* --- start and end ---- */
+
+static int listen_on(struct net_server *s, const char *url)
+{
+	const char *why = "";
+	int r = net_server_listen(s, url, &why);
+
+	if (r < 0)
+		log_error("cannot listen on %s: %s", url, *why ? why : strerror(-r));
+	else if (strncmp(url, "tcp://", 6) == 0 && strncmp(url, "tcp://127.", 10) != 0 &&
+		 strncmp(url, "tcp://[::1]", 11) != 0)
+		log_warn("%s is not encrypted: names and digests of files can be read on the way", url);
+	return r;
+}
+
+static int open_network(struct verifier *v)
+{
+	const struct verifier_options *o = &v->options;
+	struct net_tls tls = { .ca = o->tls_ca, .cert = o->tls_cert, .key = o->tls_key,
+			       .require_peer_cert = o->tls_require_client_cert };
+	struct net_pub *pub = NULL;
+	const char *why = "";
+	int r = receiver_new(&v->receiver, &tls);
+
+	if (r < 0)
+		return log_errno(r, "cannot make a socket");
+	for (size_t i = 0; r == 0 && i < o->listen.n; i++)
+		r = listen_on(receiver_server(v->receiver), o->listen.items[i]);
+	if (r == 0 && !o->listen.n)
+		r = listen_on(receiver_server(v->receiver), DEFAULT_LISTEN_URL);
+	if (r == 0 && strcmp(o->control, "none") != 0) {
+		r = net_server_new(&v->control, &tls);
+		if (r == 0)
+			r = listen_on(v->control, o->control);
+	}
+	if (r == 0 && strcmp(o->publish, "none") != 0) {
+		r = net_pub_new(&pub, o->publish, &tls, &why);
+		if (r < 0)
+			log_error("cannot publish on %s: %s", o->publish, *why ? why : strerror(-r));
+	}
+	publisher_init(&v->publisher, v->store, pub, v->events_fd);
+	return r;
+}
+
+/* The defaults name folders that a fresh machine does not have; a service manager makes them otherwise. */
+static int make_default_folders(const struct verifier_options *o)
+{
+	static const struct {
+		const char *of, *folder;
+		mode_t mode;
+	} defaults[] = {
+		{ DEFAULT_STORE, "/var/lib/imastream", 0750 },
+		{ DEFAULT_LISTEN_URL, "/run/imastream", 0755 },
+		{ DEFAULT_CONTROL_URL, "/run/imastream", 0755 },
+		{ DEFAULT_PUBLISH_URL, "/run/imastream", 0755 },
+	};
+	const char *used[] = { o->store, o->listen.n ? NULL : DEFAULT_LISTEN_URL, o->control, o->publish };
+
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		if (used[i] && strcmp(used[i], defaults[i].of) == 0 && mkdir(defaults[i].folder, defaults[i].mode) < 0 &&
+		    errno != EEXIST)
+			return log_errno(-errno, "cannot make %s", defaults[i].folder);
+	}
+	return 0;
+}
+
+/* A verifier that was killed may have left half a line: end it, so that the next event starts a line of its own. */
+static int end_torn_line(const char *path, int fd)
+{
+	cleanup_fd_ int readable = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	char last;
+
+	if (readable < 0 || fstat(readable, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+		return 0;
+	if (pread(readable, &last, 1, st.st_size - 1) != 1 || last == '\n')
+		return 0;
+	return write(fd, "\n", 1) == 1 ? 0 : -EIO;
+}
+
+static int open_events(struct verifier *v)
+{
+	const char *where = v->options.events;
+
+	v->events_fd = -1;
+	if (strcmp(where, "-") == 0)
+		v->events_fd = dup(STDOUT_FILENO);
+	else if (strcmp(where, "none") != 0)
+		v->events_fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	else
+		return 0;
+	if (v->events_fd < 0)
+		return log_errno(-errno, "cannot write events to %s", where);
+	if (strcmp(where, "-") != 0 && end_torn_line(where, v->events_fd) < 0)
+		return log_errno(-EIO, "cannot write events to %s", where);
+	return 0;
+}
+
+static int open_pipeline(struct verifier *v, struct rules *rules)
+{
+	struct pipeline_io io = receiver_io(v->receiver);
+	struct instant now = instant_now();
+	uint64_t seed;
+	int r;
+
+	if (RAND_bytes((uint8_t *)&seed, sizeof(seed)) != 1)
+		return log_errno(-EIO, "no random numbers");
+	r = pipeline_new(&v->pipeline, v->store, rules, &io, &now, seed);
+	return r < 0 ? log_errno(r, "cannot read the store %s", v->options.store) : 0;
+}
+
+static int watch(struct verifier *v)
+{
+	int r = loop_add_fd(v->loop, net_server_fd(receiver_server(v->receiver)), 0, on_requests, v);
+
+	if (r == 0 && v->control)
+		r = loop_add_fd(v->loop, net_server_fd(v->control), 0, on_control, v);
+	if (r == 0)
+		r = loop_add_timer(v->loop, &v->tick, on_tick, v);
+	if (r == 0)
+		r = loop_add_timer(v->loop, &v->mark, on_mark, v);
+	if (r == 0)
+		r = loop_add_timer(v->loop, &v->sink, on_sink, v);
+	return r < 0 ? log_errno(r, "cannot watch sockets") : 0;
+}
+
+static int tell_ready(struct verifier *v)
+{
+	cleanup_writer_ struct writer line = WRITER(1u << 16);
+	const char *url;
+	struct json j;
+
+	jw_begin(&j, &line, false);
+	jw_object(&j, NULL);
+	jw_array(&j, "listen");
+	for (unsigned int i = 0; (url = net_server_url(receiver_server(v->receiver), i)); i++) {
+		jw_string(&j, NULL, url);
+		log_info("listening on %s", url);
+	}
+	jw_array_end(&j);
+	jw_string(&j, "publish", v->publisher.pub ? net_pub_url(v->publisher.pub) : NULL);
+	jw_string(&j, "control", v->control ? net_server_url(v->control, 0) : NULL);
+	jw_object_end(&j);
+	write_u8(&line, '\n');
+	notify_state("READY=1");
+	if (v->options.ready_fd == READY_FD_NONE || writer_status(&line) < 0)
+		return writer_status(&line);
+	if (write((int)v->options.ready_fd, line.p, line.n) != (ssize_t)line.n)
+		return log_errno(-errno, "cannot write to --ready-fd %d", (int)v->options.ready_fd);
+	close((int)v->options.ready_fd);
+	return 0;
+}
+
+static int start(struct verifier *v, struct rules *rules)
+{
+	struct instant now;
+	const char *why = "";
+	int r = loop_new(&v->loop);
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(0007); /* sockets for owner and group */
+	if (r == 0) /* before nng starts its threads: they inherit the blocked signals */
+		r = loop_add_signal(v->loop, SIGTERM, on_stop, v);
+	if (r == 0)
+		r = loop_add_signal(v->loop, SIGINT, on_stop, v);
+	if (r == 0)
+		r = loop_add_signal(v->loop, SIGHUP, on_reload, v);
+	if (r < 0)
+		return log_errno(r, "cannot start");
+	r = make_default_folders(&v->options);
+	if (r < 0)
+		return r;
+	r = store_sqlite_open(&v->store, v->options.store, &why);
+	if (r < 0) {
+		log_error("cannot open the store %s: %s", v->options.store, *why ? why : strerror(-r));
+		return r;
+	}
+	tell_rules(rules);
+	r = open_events(v);
+	if (r == 0)
+		r = open_network(v);
+	if (r == 0)
+		r = open_pipeline(v, rules);
+	if (r == 0)
+		r = watch(v);
+	if (r < 0)
+		return r;
+	now = instant_now();
+	r = pipeline_note(v->pipeline, "started", "imastream-verifier " IMASTREAM_VERSION, &now);
+	if (r < 0)
+		return log_errno(r, "cannot write to the store %s", v->options.store);
+	(void)on_tick(v, 0); /* who passed the deadline meanwhile is stale before anybody is heard */
+	return tell_ready(v);
+}
+
+static void finish(struct verifier *v)
+{
+	struct instant now = instant_now();
+	bool waiting;
+
+	if (v->stopping && v->pipeline) {
+		log_info("stopping");
+		notify_state("STOPPING=1");
+		pipeline_goodbye(v->pipeline);
+		report_failure(v, pipeline_note(v->pipeline, "stopped", "a clean stop", &now), "cannot store an event");
+		report_failure(v, publisher_pump(&v->publisher, now.real, &waiting),
+			       "cannot read events from the store");
+		report_failure(v, publisher_mark(&v->publisher), "cannot mark events as published");
+		usleep(GOODBYE_MS * 1000);
+	}
+	pipeline_free(&v->pipeline);
+	publisher_clear(&v->publisher);
+	receiver_free(&v->receiver);
+	net_server_free(&v->control);
+	store_close(&v->store);
+	loop_free(&v->loop);
+	fd_cleanup(&v->events_fd);
+	options_clear(&verifier_options_spec, &v->options);
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_writer_ struct writer text = WRITER(1u << 20);
+	struct verifier v = { .events_fd = -1, .failures = { .interval_us = 10000000, .burst = 5 } };
+	struct rules rules = { 0 };
+	int what = options_load(&verifier_options_spec, argc, argv, &v.options, &text), r = 0;
+	const char *problem;
+
+	log_setup("imastream-verifier", (enum log_level)v.options.log_level);
+	if (what == OPTIONS_SHOWN || what == OPTIONS_USAGE) {
+		fwrite(text.p, 1, text.n, what == OPTIONS_SHOWN ? stdout : stderr);
+		options_clear(&verifier_options_spec, &v.options);
+		return what == OPTIONS_SHOWN ? 0 : EXIT_CODE_USAGE;
+	}
+	problem = what < 0 ? "out of memory" : verifier_options_problem(&v.options);
+	if (problem) {
+		log_error("%s; see --help", problem);
+		options_clear(&verifier_options_spec, &v.options);
+		return what < 0 ? EXIT_CODE_ERROR : EXIT_CODE_USAGE;
+	}
+	r = load_rules(&v.options, &rules);
+	if (r == 0 && what == OPTIONS_CHECK)
+		fwrite(text.p, 1, text.n, stdout);
+	else if (r == 0)
+		r = start(&v, &rules);
+	if (r == 0 && what == OPTIONS_RUN) {
+		r = loop_run(v.loop);
+		if (r < 0)
+			log_errno(r, "the loop ended");
+	}
+	rules_clear(&rules);
+	finish(&v);
+	return r < 0 ? EXIT_CODE_ERROR : 0;
+}

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verifier/pipeline.h"
+
+#include "verifier/pipeline_internal.h"
+
+
+void pipeline_reply(struct exchange *ex, const struct wire_message *m)
+{
+	writer_reset(&ex->reply);
+	wire_encode(&ex->reply, m);
+}
+
+int pipeline_reject(struct exchange *ex, enum reason reason, const char *detail, uint32_t retry_ms)
+{
+	struct wire_message m = { .type = WIRE_REJECT, .reject = { .reason = reason, .retry_ms = retry_ms } };
+
+	if (detail)
+		m.reject.detail = (struct bytes){ (const uint8_t *)detail, strlen(detail) };
+	pipeline_reply(ex, &m);
+	return 0;
+}
+
+static int resume(struct exchange *ex, uint64_t from, enum reason reason)
+{
+	struct wire_message m = { .type = WIRE_RESUME, .resume = { .from = from, .reason = reason } };
+
+	pipeline_reply(ex, &m);
+	return 0;
+}
+
+/* Tells of a change of state. */
+int pipeline_settle_state(struct pipeline *p, struct attester *a, enum wire_state before, enum reason why_before)
+{
+	const struct reason_info *info;
+	struct event_facts f = { .attester = a };
+
+	a->state = verdict_state(a, &a->state_reason);
+	if (a->state == before && a->state_reason == why_before)
+		return 0;
+	info = reason_info(a->state_reason);
+	f.reason = a->state_reason;
+	f.severity = a->state_reason == REASON_NONE || !info ? SEVERITY_INFO : info->severity;
+	return journal_event(&p->journal, "state", &f, p->now.real);
+}
+
+void pipeline_release_wait(struct pipeline *p, struct session *s, const struct wire_message *answer)
+{
+	cleanup_writer_ struct writer w = WRITER(LIMIT_MESSAGE);
+	void *token = TAKE_PTR(s->wait);
+
+	if (!token)
+		return;
+	if (answer)
+		wire_encode(&w, answer);
+	if (answer && writer_status(&w) == 0)
+		p->io.reply(p->io.user, token, writer_view(&w));
+	else
+		p->io.drop(p->io.user, token);
+}
+
+void pipeline_close_session(struct pipeline *p, struct attester *a, bool replaced)
+{
+	static const struct wire_message gone = {
+		.type = WIRE_REJECT, .reject = { .reason = REASON_SESSION_REPLACED, .retry_ms = RETRY_LATER_MS }
+	};
+	static const struct wire_message lost = {
+		.type = WIRE_REJECT, .reject = { .reason = REASON_SESSION_UNKNOWN, .retry_ms = RETRY_AT_ONCE_MS }
+	};
+
+	if (!a->session)
+		return;
+	pipeline_release_wait(p, a->session, replaced ? &gone : &lost);
+	fleet_close_session(&p->fleet, a, replaced);
+	pipeline_arm(p, a);
+}
+
+int pipeline_give_nonce(struct pipeline *p, struct session *s, bool challenge)
+{
+	uint8_t value[WIRE_NONCE_SIZE];
+	int r = p->io.random(p->io.user, value, sizeof(value));
+
+	if (r == 0)
+		session_give_nonce(s, value, challenge, &p->now);
+	return r;
+}
+
+/* --- sessions ---- */
+
+/* The session of a message, or NULL and the refusal is written. A pending session's first message makes it the one. */
+static struct session *find_session(struct pipeline *p, struct exchange *ex, const uint8_t *id)
+{
+	struct attester *a;
+
+	switch (fleet_by_session(&p->fleet, id, &a)) {
+	case SESSION_NONE:
+		(void)pipeline_reject(ex, REASON_SESSION_UNKNOWN, NULL, RETRY_AT_ONCE_MS);
+		return NULL;
+	case SESSION_REPLACED:
+		(void)pipeline_reject(ex, REASON_SESSION_REPLACED, NULL, RETRY_LATER_MS);
+		return NULL;
+	case SESSION_PENDING:
+		pipeline_close_session(p, a, true);
+		fleet_promote_session(&p->fleet, a);
+		break;
+	case SESSION_CURRENT:
+		break;
+	}
+	fleet_touch(&p->fleet, a);
+	a->bytes_in += ex->message.n;
+	return a->session;
+}
+
+static struct wire_ack ack_of(const struct session *s, bool quote_wanted, enum reason reason)
+{
+	struct wire_ack ack = { .next = s->boot->next, .proven = s->boot->proven, .state = (uint8_t)s->attester->state,
+				.has_nonce = true, .quote_wanted = quote_wanted, .reason = reason };
+
+	bytes_copy(ack.nonce, s->nonce[0].value, sizeof(ack.nonce));
+	return ack;
+}
+
+static int acknowledge(struct exchange *ex, struct session *s, const struct wire_ack *ack)
+{
+	struct wire_message m = { .type = WIRE_ACK, .ack = *ack };
+
+	pipeline_reply(ex, &m);
+	s->attester->bytes_out += ex->reply.n;
+	return 0;
+}
+
+/* --- entries: [9] extend, [10] appraise, [11] store ---- */
+
+struct incoming {
+	uint64_t first;
+	struct bytes block;
+	uint32_t rtt_us;
+};
+
+/* What is known of a boot apart from its replay, for a block that turns out to be malformed half-way. */
+struct boot_mark {
+	struct boot copy;
+	struct replay_mark replay;
+	uint64_t event;
+};
+
+static int take_back(struct pipeline *p, struct attester *a, struct boot *b, const struct boot_mark *m)
+{
+	struct replay replay;
+	struct boot back = m->copy;
+
+	replay_restore(&b->replay, m->replay);
+	replay = b->replay;
+	*b = back;
+	b->replay = replay;
+	p->journal.last = m->event;
+	a->state = verdict_state(a, &a->state_reason);
+	return p->store->ops->undo(p->store, a->id, b->number, m->event + 1);
+}
+
+static int take_entry(struct pipeline *p, struct session *s, const struct ima_entry *e, const struct wire_context *ctx,
+		      const struct incoming *in)
+{
+	struct boot *b = s->boot;
+	struct entry_findings found;
+	struct finding_source source = { .entry = e, .fields = &found.fields, .context = ctx };
+	int r = replay_entry(&b->replay, e);
+
+	if (r < 0)
+		return r;
+	appraise_stage(&p->rules.appraisal, b, s->pcr_mask, e, b->next, &found);
+	b->next++;
+	if (found.n && ctx->present && ctx->age_us + in->rtt_us / 2 < p->now.real)
+		source.measured_real = p->now.real - ctx->age_us - in->rtt_us / 2;
+	for (size_t i = 0; r == 0 && i < found.n; i++)
+		r = journal_finding(&p->journal, s->attester, b, &found.list[i], &source, p->now.real, NULL);
+	return r;
+}
+
+/* 0, positive WIRE_BLOCK_MALFORMED or _TOO_LARGE (nothing was taken), or negative errno. */
+static int take_block(struct pipeline *p, struct session *s, const struct incoming *in)
+{
+	struct boot *b = s->boot;
+	struct boot_mark mark = { .copy = *b, .replay = replay_mark(&b->replay), .event = p->journal.last };
+	struct block_row row = { .start = b->next, .first = in->first, .block = in->block };
+	struct wire_context ctx;
+	struct ima_entry e;
+	int r = wire_unpack_begin(p->fleet.unpack, in->block);
+
+	if (r != WIRE_BLOCK_OK)
+		return r;
+	row.count = wire_unpack_count(p->fleet.unpack);
+	for (uint64_t index = in->first; r == WIRE_BLOCK_OK; index++) {
+		r = wire_unpack_next(p->fleet.unpack, &e, &ctx);
+		if (r == WIRE_BLOCK_OK && index >= b->next) {
+			int ret = e.pcr > LIMIT_PCR ? WIRE_BLOCK_MALFORMED : take_entry(p, s, &e, &ctx, in);
+
+			if (ret < 0)
+				return ret;
+			r = ret;
+		}
+	}
+	if (r != WIRE_BLOCK_END) {
+		int ret = r < 0 ? r : take_back(p, s->attester, b, &mark);
+
+		return ret < 0 ? ret : r;
+	}
+	s->attester->list_length = MAX(s->attester->list_length, b->next);
+	b->unproven_bytes += b->next > row.start ? in->block.n : 0;
+	return b->next > row.start ? p->store->ops->add_block(p->store, s->attester->id, b->number, &row) : 0;
+}
+
+/* Entries of ENTRIES or behind a QUOTE: true when they are in; else the answer is written, or *r is negative. */
+static bool take(struct pipeline *p, struct exchange *ex, struct session *s, const struct incoming *in, int *r)
+{
+	struct attester *a = s->attester;
+
+	*r = 0;
+	if (in->block.n == 0)
+		return true;
+	if (in->first > s->boot->next) {
+		*r = resume(ex, s->boot->next, REASON_NONE);
+		return false;
+	}
+	if (s->boot->unproven_bytes + in->block.n > LIMIT_UNPROVEN_BYTES) {
+		pipeline_close_session(p, a, false);
+		*r = pipeline_reject(ex, REASON_BUSY, "too many entries without a proof", RETRY_LATER_MS);
+		return false;
+	}
+	*r = take_block(p, s, in);
+	if (*r == 0)
+		return true;
+	if (*r > 0) {
+		pipeline_close_session(p, a, false);
+		*r = pipeline_reject(ex, REASON_PROTOCOL_ERROR, "malformed entry block", RETRY_SOON_MS);
+	}
+	return false;
+}
+
+static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire_entries *m)
+{
+	struct session *s = find_session(p, ex, m->session);
+	struct incoming in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
+	enum reason why;
+	enum wire_state before;
+	struct wire_ack ack;
+	int r;
+
+	if (!s)
+		return 0;
+	before = s->attester->state;
+	why = s->attester->state_reason;
+	if (!take(p, ex, s, &in, &r))
+		return r;
+	s->floor = MAX(s->floor, m->floor);
+	replay_forget(&s->boot->replay, m->floor);
+	s->n_drops = MIN(m->n_drops, ARRAY_SIZE(s->drops));
+	bytes_copy(s->drops, m->drops, s->n_drops * sizeof(*s->drops));
+	s->extend_failures = m->extend_failures;
+	r = pipeline_settle_state(p, s->attester, before, why);
+	if (r < 0)
+		return r;
+	ack = ack_of(s, false, s->attester->state_reason);
+	return acknowledge(ex, s, &ack);
+}
+
+/* --- quotes: [8] check, [9] match, [11] verdict ---- */
+
+static int list_finding(struct pipeline *p, struct attester *a, struct boot *b, enum reason reason, uint64_t index,
+			bool proven, bool *fresh)
+{
+	const struct reason_info *info = reason_info(reason);
+	struct finding f = { .index = index, .reason = reason, .severity = info ? info->severity : SEVERITY_FAIL };
+	struct finding_source source = { .proven = proven };
+
+	return journal_finding(&p->journal, a, b, &f, &source, p->now.real, fresh);
+}
+
+/* A quote that is not what it should be: its own reason, and the session is over. */
+static int refuse_quote(struct pipeline *p, struct exchange *ex, struct session *s, enum reason reason)
+{
+	struct attester *a = s->attester;
+	enum wire_state before = a->state;
+	enum reason why = a->state_reason;
+	struct boot *b = s->boot;
+	int r = 0;
+
+	pipeline_close_session(p, a, false);
+	if (reason == REASON_BOOT_CLAIM_FALSE && b == a->claimed && a->boot) {
+		r = pipeline_drop_claim(p, a);
+		b = a->boot;
+		if (r == 0)
+			r = fleet_load_boot(&p->fleet, a, b);
+	}
+	/* a lost quote is the network's doing as often as not: the collector starts again, nobody is accused */
+	if (r == 0 && reason != REASON_QUOTE_SEQUENCE)
+		r = list_finding(p, a, b, reason, b->proven, reason == REASON_BOOT_CLAIM_FALSE, NULL);
+	if (r == 0)
+		r = pipeline_settle_state(p, a, before, why);
+	return r < 0 ? r : pipeline_reject(ex, reason, NULL, RETRY_SOON_MS);
+}
+
+/* The quote's signature and freshness hold: what it says of the boot is true from now on. */
+static int accept_boot(struct pipeline *p, struct session *s, const struct attest *q)
+{
+	struct attester *a = s->attester;
+	struct boot *b = s->boot;
+	struct event_facts f = { .attester = a, .reason = REASON_REBOOTED };
+	bool rebooted = a->boot && b == a->claimed;
+
+	b->confirmed = true;
+	b->restart_count = q->restart_count;
+	b->clock_ms = q->clock_ms;
+	if (b == a->claimed) {
+		if (a->pending && a->pending->boot == a->boot)
+			fleet_close_pending(&p->fleet, a);
+		boot_free(&a->boot);
+		a->boot = TAKE_PTR(a->claimed);
+		memset(a->findings_told, 0, sizeof(a->findings_told));
+	}
+	return rebooted ? journal_event(&p->journal, "rebooted", &f, p->now.real) : 0;
+}
+
+static int keep_quote(struct pipeline *p, const struct session *s, const struct wire_quote *q, uint64_t clock_ms)
+{
+	size_t pcrs = 0;
+	struct quote_row row = {
+		.proven = s->boot->proven, .seq = q->seq, .surely = q->surely, .clock_ms = clock_ms,
+		.received_real = p->now.real, .attest = q->attest, .signature = q->signature,
+		.session = { s->id, sizeof(s->id) }, .nonce = { q->nonce, sizeof(q->nonce) },
+		.previous = { s->previous, sizeof(s->previous) },
+		.commitments = { q->commitments[0], q->n_commitments * sizeof(q->commitments[0]) },
+		.position = q->position, .pcr_mask = s->pcr_mask, .bank = s->bank,
+	};
+
+	for (unsigned int i = 0; i < TPM_PCR_COUNT; i++)
+		pcrs += i != 10 && (s->pcr_mask & (1u << i));
+	row.boot_pcrs = (struct bytes){ s->boot_pcrs, pcrs * hash_size(s->bank) };
+	return p->store->ops->set_quote(p->store, s->attester->id, s->boot->number, &row);
+}
+
+/* The list reaches the quote at m->index: entries before it are proven, the clock of silence starts anew. */
+static int prove(struct pipeline *p, struct session *s, const struct wire_quote *q, const struct quote_result *quote,
+		 enum replay_outcome how, const struct replay_match *m)
+{
+	struct attester *a = s->attester;
+	struct boot *b = s->boot;
+	struct event_facts recovered = { .attester = a, .reason = REASON_RECOVERED };
+	struct instant given = { .mono = quote->nonce->issued_mono, .real = quote->nonce->issued_real };
+	bool first = !b->matched, was_stale = a->stale;
+	enum reason aggregate;
+	int r = replay_prove(&b->replay, how, m);
+
+	if (r < 0)
+		return r;
+	b->form = b->replay.form;
+	b->matched = true;
+	b->proven = m->index;
+	b->unproven_bytes = 0;
+	bytes_copy(b->proven_pcr10, b->replay.track[b->form == REPLAY_PADDED].base.ten, hash_size(b->bank));
+	writer_reset(&b->proven_values);
+	replay_save(&b->replay, &b->proven_values);
+	a->last_quote_real = p->now.real;
+	if (given.mono + p->rules.deadline_us > p->now.mono) { /* else it was held back until it says nothing of today */
+		a->stale = false;
+		a->fresh_mono = MAX(a->fresh_mono, given.mono);
+		pipeline_extend_deadline(p, a, &given);
+	}
+	r = writer_status(&b->proven_values);
+	if (r == 0 && how == REPLAY_SKIPPED)
+		r = list_finding(p, a, b, REASON_EXTEND_FAILED, m->culprit, true, NULL);
+	if (r == 0 && how == REPLAY_EXCHANGED)
+		r = list_finding(p, a, b, REASON_LIST_REORDERED, m->culprit, true, NULL);
+	if (r == 0 && first && b->form == REPLAY_PADDED)
+		r = list_finding(p, a, b, REASON_LIST_PADDED_SHA1, 0, true, NULL);
+	if (r == 0 && first && b->bank == HASH_SHA1)
+		r = list_finding(p, a, b, REASON_BANK_SHA1, 0, true, NULL);
+	aggregate = appraise_boot_aggregate(&p->rules.appraisal, s);
+	if (r == 0 && aggregate != REASON_NONE)
+		r = list_finding(p, a, b, aggregate, 0, true, NULL);
+	if (r == 0)
+		r = keep_quote(p, s, q, quote->attest.clock_ms);
+	if (r == 0)
+		r = journal_prove(&p->journal, a, b, p->now.real);
+	if (r == 0 && was_stale && !a->stale)
+		r = journal_event(&p->journal, "recovered", &recovered, p->now.real);
+	return r;
+}
+
+/* No entry reaches the quote. quote_wanted: another one may say more; once is enough when the list itself is wrong. */
+static int disprove(struct pipeline *p, struct session *s, enum replay_outcome how, bool *quote_wanted,
+		    enum reason *reason)
+{
+	if (how == REPLAY_WINDOW) {
+		*quote_wanted = true;
+		*reason = REASON_WINDOW_EXCEEDED;
+		return 0;
+	}
+	*reason = how == REPLAY_BELOW ? REASON_LIST_TRUNCATED : REASON_LIST_TAMPERED;
+	return list_finding(p, s->attester, s->boot, *reason, s->boot->proven, true, quote_wanted);
+}
+
+/* The quote must be reached at this entry or behind it: what it says itself, what is proven, what was promised. */
+static uint64_t surely_covered(const struct session *s, const struct wire_quote *q)
+{
+	uint64_t promised = MIN(s->floor, s->boot->next), lower = MAX(q->surely, s->boot->proven);
+
+	return MAX(lower, promised);
+}
+
+/* Looking for what exactly was changed is costly: once is enough. */
+static bool known_tampered(const struct boot *b)
+{
+	return b->reasons[REASON_LIST_TAMPERED / 64] & (1ull << (REASON_LIST_TAMPERED % 64));
+}
+
+static int on_quote(struct pipeline *p, struct exchange *ex, const struct wire_quote *m)
+{
+	struct session *s = find_session(p, ex, m->session);
+	struct incoming in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
+	struct quote_result quote;
+	struct quote_test test = { .session = s, .result = &quote };
+	struct replay_match match;
+	enum reason why, reason = REASON_NONE;
+	enum wire_state before;
+	bool wanted = false;
+	struct attester *a;
+	int r, how;
+
+	if (!s)
+		return 0;
+	a = s->attester;
+	before = a->state;
+	why = a->state_reason;
+	r = quote_judge(s, m, &quote);
+	if (r == REASON_QUOTE_REPLAYED &&
+	    m->seq < s->seq) /* one that came late or twice: it has no effect, and no blame */
+		return pipeline_reject(ex, REASON_QUOTE_REPLAYED, NULL, RETRY_SOON_MS);
+	if (r != 0)
+		return r < 0 ? r : refuse_quote(p, ex, s, (enum reason)r);
+	if (quote.resend)
+		return acknowledge(ex, s, &s->answer);
+	if (!take(p, ex, s, &in, &r))
+		return r;
+	if (m->surely > s->boot->next) /* not used up: the same quote may come again behind them */
+		return resume(ex, s->boot->next, REASON_LIST_UNREACHED);
+	r = accept_boot(p, s, &quote.attest);
+	if (r < 0)
+		return r;
+	how = replay_find(&s->boot->replay, surely_covered(s, m), !known_tampered(s->boot), quote_test_values, &test,
+			  &match);
+	if (how < 0)
+		return how;
+	a->quotes++;
+	a->heartbeat_quotes += quote.nonce->challenge;
+	if (how == REPLAY_MATCH || how == REPLAY_SKIPPED || how == REPLAY_EXCHANGED)
+		r = prove(p, s, m, &quote, (enum replay_outcome)how, &match);
+	else
+		r = disprove(p, s, (enum replay_outcome)how, &wanted, &reason);
+	if (r < 0)
+		return r;
+	if (how == REPLAY_MATCH && a->stale) /* true, but too old to say anything of today */
+		wanted = true;
+	s->seq = m->seq;
+	bytes_copy(s->previous, quote.commitment, sizeof(s->previous));
+	quote.nonce->used = true;
+	r = pipeline_give_nonce(p, s, false);
+	if (r == 0)
+		r = pipeline_settle_state(p, a, before, why);
+	if (r < 0)
+		return r;
+	s->answer = ack_of(s, wanted, reason ? reason : a->state_reason);
+	pipeline_arm(p, a);
+	return acknowledge(ex, s, &s->answer);
+}
+
+/* --- WAIT and the rest ---- */
+
+static int on_wait(struct pipeline *p, struct exchange *ex, const struct wire_wait *m)
+{
+	struct session *s = find_session(p, ex, m->session);
+
+	if (!s)
+		return 0;
+	pipeline_release_wait(p, s, NULL); /* the same peer asks again: the older one is lost to it */
+	s->wait = TAKE_PTR(ex->token);
+	ex->held = true;
+	pipeline_arm(p, s->attester);
+	return 0;
+}
+
+static int on_message(struct pipeline *p, struct exchange *ex)
+{
+	struct wire_message m;
+	const char *where = NULL;
+	enum wire_decode_outcome outcome = wire_decode(ex->message, &m, &where);
+
+	if (outcome == WIRE_DECODE_VERSION)
+		return pipeline_reject(ex, REASON_VERSION_UNSUPPORTED, "this verifier speaks version 1", 0);
+	if (outcome != WIRE_DECODE_OK)
+		return pipeline_reject(ex, REASON_PROTOCOL_ERROR, where, 0);
+	switch (m.type) {
+	case WIRE_HELLO:
+		return pipeline_hello(p, ex, &m.hello);
+	case WIRE_ENTRIES:
+		return on_entries(p, ex, &m.entries);
+	case WIRE_QUOTE:
+		return on_quote(p, ex, &m.quote);
+	case WIRE_WAIT:
+		return on_wait(p, ex, &m.wait);
+	default:
+		return pipeline_reject(ex, REASON_PROTOCOL_ERROR, "not a request", 0);
+	}
+}
+
+static int batch_in_transaction(struct pipeline *p, struct exchange *ex, size_t n)
+{
+	int r = p->store->ops->begin(p->store);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = on_message(p, &ex[i]);
+		if (r == 0 && !ex[i].held)
+			r = writer_status(&ex[i].reply);
+	}
+	if (r == 0)
+		r = fleet_save(&p->fleet);
+	return r < 0 ? r : p->store->ops->commit(p->store);
+}
+
+int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const struct instant *now)
+{
+	int r;
+
+	p->now = *now;
+	p->batches++;
+	p->requests += n;
+	r = batch_in_transaction(p, ex, n);
+	pipeline_close_batch(p, r == 0);
+	for (size_t i = 0; i < n; i++) {
+		void *token = TAKE_PTR(ex[i].token);
+
+		if (r < 0) /* better than silence: the peer need not wait for its time-out */
+			(void)pipeline_reject(&ex[i], REASON_BUSY, "the store fails", RETRY_SOON_MS);
+		if (token && writer_status(&ex[i].reply) == 0)
+			p->io.reply(p->io.user, token, writer_view(&ex[i].reply));
+		else if (token)
+			p->io.drop(p->io.user, token);
+	}
+	return r;
+}
