@@ -246,10 +246,12 @@ static void test_inbox_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_lifetimes),
+		/* first: they close nng sockets themselves, and what follows can leave nng's one thread that takes connections
+		 * down waiting for ever (docs/adr/0008-nng-close.md), for the whole process */
 		cmocka_unit_test(test_inbox_count),
 		cmocka_unit_test(test_inbox_bytes),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_lifetimes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
