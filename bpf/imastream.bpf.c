@@ -58,7 +58,8 @@ struct {
 	__type(value, struct scratch);
 } scratch_map SEC(".maps");
 
-/* Where the kernel keeps the number of entries; the first word of both. Linux 7.2 has the first, before it the second. */
+/* Where the kernel keeps the number of entries; the first word of both. Linux 7.2 has the first, before it the second. The first
+ * is an array (security/integrity/ima/ima.h, enum binary_lists): in the live list, in the staged one, since boot. */
 extern const void ima_num_records __ksym __weak;
 extern const void ima_htable __ksym __weak;
 
@@ -87,12 +88,23 @@ static __always_inline bool list_position(__u64 *position)
 	return bpf_probe_read_kernel(position, sizeof(*position), at) == 0;
 }
 
+/* Entries in the staged list and since boot. False: the kernel has no such numbers; its list never shrinks. */
+static __always_inline bool list_totals(__u64 *staged, __u64 *total)
+{
+	const __u64 *at = &ima_num_records;
+
+	if (!at)
+		return false;
+	return bpf_probe_read_kernel(staged, sizeof(*staged), at + 1) == 0 &&
+	       bpf_probe_read_kernel(total, sizeof(*total), at + 2) == 0;
+}
+
 static __always_inline bool is_violation(struct ima_template_entry *e)
 {
 	__u64 d[3] = {};
 
 	/* The digests of a violation stay as kzalloc left them in every bank; 20 bytes, the shortest digest, decide. */
-	if (bpf_probe_read_kernel(d, 20, BPF_CORE_READ(e, digests, digest)))
+	if (bpf_probe_read_kernel(d, 20, e->digests->digest))
 		return false;
 	return !(d[0] | d[1] | d[2]);
 }
@@ -101,24 +113,24 @@ static __always_inline bool is_violation(struct ima_template_entry *e)
 static __always_inline void fill_context(struct event_entry *r)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 
 	r->ktime_ns = bpf_ktime_get_ns();
 	r->cgroup_id = bpf_get_current_cgroup_id();
 	r->pid = (__u32)id;
 	r->tgid = id >> 32;
 	r->uid = (__u32)bpf_get_current_uid_gid();
-	r->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	r->mnt_ns = task->nsproxy->mnt_ns->ns.inum; /* 0 behind a NULL: such loads do not fault */
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
 /* Name of the template, or the format string of a custom one, as the binary list has it. Returns a drop cause. */
 static __always_inline enum event_drop fill_name(struct scratch *s, struct ima_template_desc *desc)
 {
-	long n = bpf_probe_read_kernel_str(s->bytes, EVENT_NAME_MAX + 1, BPF_CORE_READ(desc, name));
+	long n = bpf_probe_read_kernel_str(s->bytes, EVENT_NAME_MAX + 1, desc->name);
 
 	if (n == 1)
-		n = bpf_probe_read_kernel_str(s->bytes, EVENT_NAME_MAX + 1, BPF_CORE_READ(desc, fmt));
+		n = bpf_probe_read_kernel_str(s->bytes, EVENT_NAME_MAX + 1, desc->fmt);
 	if (n <= 1 || n > EVENT_NAME_MAX + 1)
 		return EVENT_DROP_READ_FAILED;
 	s->entry.name_len = n - 1;
@@ -206,7 +218,7 @@ int BPF_PROG(on_append, struct ima_template_entry *e)
 {
 	enum event_drop cause;
 	struct scratch *s;
-	__u64 ret = 0;
+	__u64 ret = 0, staged;
 	__u32 zero = 0;
 	bool no_tpm;
 
@@ -216,7 +228,7 @@ int BPF_PROG(on_append, struct ima_template_entry *e)
 	no_tpm = pending_seq || !state.seq;
 	pending_seq = ++state.seq;
 	pending_task = bpf_get_current_pid_tgid();
-	pending_pcr = BPF_CORE_READ(e, pcr);
+	pending_pcr = e->pcr;
 
 	s = bpf_map_lookup_elem(&scratch_map, &zero);
 	if (!s) {
@@ -233,12 +245,15 @@ int BPF_PROG(on_append, struct ima_template_entry *e)
 		s->entry.flags |= EVENT_FLAG_POSITION;
 		state.position = s->entry.position;
 	}
+	s->entry.total = 0;
+	if (list_totals(&staged, &s->entry.total))
+		s->entry.flags |= EVENT_FLAG_TOTAL;
 	s->entry.name_len = 0;
-	s->entry.data_len = BPF_CORE_READ(e, template_data_len);
-	s->entry.field_count = BPF_CORE_READ(e, template_desc, num_fields);
+	s->entry.data_len = e->template_data_len;
+	s->entry.field_count = e->template_desc->num_fields;
 	fill_context(&s->entry);
 
-	cause = fill_name(s, BPF_CORE_READ(e, template_desc));
+	cause = fill_name(s, e->template_desc);
 	if (cause == EVENT_DROP_NONE)
 		cause = s->entry.data_len > EVENT_DATA_MAX ? EVENT_DROP_OVERSIZED : fill_data(s, e);
 	if (cause != EVENT_DROP_NONE)
@@ -293,15 +308,21 @@ int BPF_PROG(on_return)
 	return 0;
 }
 
-/* Run on demand (BPF_PROG_TEST_RUN), attached to nothing. 0: state.position is the kernel's number of entries now. */
+/* Run on demand (BPF_PROG_TEST_RUN), attached to nothing. 0: state.position is the kernel's number of entries now; staged and total
+ * go with it. Not under the mutex: the kernel counts an entry in the live list first, then in the total. */
 SEC("syscall")
 int read_position(void *ctx)
 {
-	__u64 position = 0;
+	__u64 position = 0, staged = 0, total = 0;
 
 	(void)ctx;
+	/* in this order: what is added meanwhile makes total - live smaller than it is, never larger */
+	(void)list_totals(&staged, &total);
 	if (!list_position(&position))
 		return 1;
 	state.position = position;
+	state.live = position;
+	state.staged = staged;
+	state.total = total;
 	return 0;
 }

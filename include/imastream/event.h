@@ -45,6 +45,7 @@ enum event_drop {
 enum event_flag {
 	EVENT_FLAG_VIOLATION = 1, /* the template digest is all zeros; all ones are extended */
 	EVENT_FLAG_POSITION = 2,  /* `position` is known */
+	EVENT_FLAG_TOTAL = 4,	  /* `total` is known */
 };
 
 /* Kept in order of what works: a higher level does all that a lower one does. */
@@ -76,6 +77,7 @@ struct event_entry {
 	__u32 field_count;
 	__u32 name_len;
 	char comm[EVENT_COMM_LEN];
+	__u64 total;	   /* entries since boot, this one included: not lowered by a trim (Linux 7.2) */
 };
 
 struct event_wake {
@@ -97,6 +99,10 @@ struct event_state {
 	__s32 extend_error;    /* result of the last failed one: negative errno or positive TPM code */
 	__u32 reserved;
 	__u64 drops[EVENT_DROP_ROOM]; /* (atomic) by enum event_drop */
+	/* Of the last probe: entries in the live list; in the staged list and since boot, 0 before Linux 7.2. */
+	__u64 live;
+	__u64 staged;
+	__u64 total;
 };
 
 #ifdef __cplusplus
@@ -108,7 +114,7 @@ EVENT_ASSERT(sizeof(struct event_header) == 16);
 EVENT_ASSERT(__builtin_offsetof(struct event_header, type) == 0);
 EVENT_ASSERT(__builtin_offsetof(struct event_header, size) == 4);
 EVENT_ASSERT(__builtin_offsetof(struct event_header, seq) == 8);
-EVENT_ASSERT(sizeof(struct event_entry) == 96);
+EVENT_ASSERT(sizeof(struct event_entry) == 104);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, position) == 16);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, ktime_ns) == 24);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, cgroup_id) == 32);
@@ -123,9 +129,10 @@ EVENT_ASSERT(__builtin_offsetof(struct event_entry, data_len) == 68);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, field_count) == 72);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, name_len) == 76);
 EVENT_ASSERT(__builtin_offsetof(struct event_entry, comm) == 80);
+EVENT_ASSERT(__builtin_offsetof(struct event_entry, total) == 96);
 EVENT_ASSERT(sizeof(struct event_wake) == 24);
 EVENT_ASSERT(__builtin_offsetof(struct event_wake, extended_seq) == 16);
-EVENT_ASSERT(sizeof(struct event_state) == 200);
+EVENT_ASSERT(sizeof(struct event_state) == 224);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, extended_seq) == 8);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, position) == 16);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, signals) == 24);
@@ -135,3 +142,6 @@ EVENT_ASSERT(__builtin_offsetof(struct event_state, extend_failed_first) == 48);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, extend_failed_last) == 56);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, extend_error) == 64);
 EVENT_ASSERT(__builtin_offsetof(struct event_state, drops) == 72);
+EVENT_ASSERT(__builtin_offsetof(struct event_state, live) == 200);
+EVENT_ASSERT(__builtin_offsetof(struct event_state, staged) == 208);
+EVENT_ASSERT(__builtin_offsetof(struct event_state, total) == 216);

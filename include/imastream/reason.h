@@ -45,7 +45,11 @@ enum severity { SEVERITY_INFO = 0, SEVERITY_WARNING = 1, SEVERITY_FAIL = 2 };
 	  "quote that PCR too, or measure into PCR 10")                                                                    \
 	X(19, BOOT_AGGREGATE_OPEN, "boot-aggregate-open", WARNING,                                                         \
 	  "the policy has a boot_aggregate, but the quotes do not prove the one in the list",                              \
-	  "quote PCR 0 to 9 and PCR 10 of the bank that boot_aggregate is from")                                           \
+	  "quote PCR 0 to 9 and PCR 10 of the bank that boot_aggregate is from") \
+	X(20, IMA_POLICY_WEAK, "ima-policy-weak", FAIL, "the host's own IMA policy measures less than is required",\
+	  "load an IMA policy that measures what --require-ima-policy names, then reboot") \
+	X(21, IMA_POLICY_UNKNOWN, "ima-policy-unknown", WARNING, "an IMA policy was loaded whose rules are not known here",\
+	  "give the verifier the policy's text with --ima-policy, or add its digest to the runtime policy")                                           \
 	/* 40-69: a quote */                                                                                               \
 	X(40, QUOTE_MALFORMED, "quote-malformed", FAIL, "the quote is not a well-formed TPMS_ATTEST with a signature",     \
 	  "check that both files come from the same tpm2_quote")                                                           \
@@ -66,7 +70,13 @@ enum severity { SEVERITY_INFO = 0, SEVERITY_WARNING = 1, SEVERITY_FAIL = 2 };
 	X(51, QUOTE_SEQUENCE, "quote-sequence", FAIL, "a quote of this session is missing or out of order",                \
 	  "the collector starts a new session by itself; seen often, look for something between the hosts")                \
 	X(52, QUOTE_RESTART_COUNT, "quote-restart-count", FAIL, "the TPM's restart count went back within one boot",       \
-	  "an old quote was replayed")                                                                                     \
+	  "an old quote was replayed") \
+	X(53, BOOT_PCR, "boot-pcr", FAIL, "a boot PCR has a value that the policy does not know",\
+	  "firmware, boot loader or kernel command line changed: find out why, then renew the policy's boot values") \
+	X(54, TPM_RESUMED, "tpm-resumed", INFO, "the TPM was restarted without a reset: suspend and resume",\
+	  "nothing, if the host was suspended") \
+	X(55, CLOCK_UNSAFE, "clock-unsafe", INFO, "the TPM lost power without notice: its clock may have gone back",\
+	  "nothing, if the host lost power")                                                                                     \
 	/* 70-99: a list against its quote */                                                                              \
 	X(70, LIST_TAMPERED, "list-tampered", FAIL, "no prefix of the list gives the quoted digest",                       \
 	  "an entry was changed, removed or added: take the host out and keep its evidence")                               \
@@ -88,10 +98,14 @@ enum severity { SEVERITY_INFO = 0, SEVERITY_WARNING = 1, SEVERITY_FAIL = 2 };
 	X(79, WINDOW_EXCEEDED, "window-exceeded", WARNING, "too many entries arrived while one quote was outstanding",     \
 	  "nothing: the collector takes a new quote")                                                                      \
 	X(80, BANK_SHA1, "bank-sha1", WARNING, "only the SHA-1 bank was quoted: who makes SHA-1 collisions can change the list",\
-	  "quote the sha256 bank")                                                                                         \
+	  "quote the sha256 bank") \
+	X(81, KEXEC, "kexec", INFO, "a kexec inside one boot: the list goes on behind a second boot_aggregate",\
+	  "nothing, if the host was restarted by kexec") \
+	X(90, COUNT_MISMATCH, "count-mismatch", FAIL, "the kernel counted more entries than were sent, one quote later",\
+	  "the collector cannot read all of the list: see its log and imastream doctor on the host")                                                                                         \
 	/* 100-129: an attester or a session */                                                                            \
 	X(100, ATTESTER_UNKNOWN, "attester-unknown", FAIL, "no attester with this identity and key is enrolled",           \
-	  "add its attestation key to the verifier's AK list, or start the verifier with --trust-on-first-use")            \
+	  "give the verifier --ek-ca, list the key with --ak-list, or see imastream enrol")            \
 	X(101, ATTESTER_KEY_CHANGED, "attester-key-changed", FAIL, "a known attester came with another attestation key",   \
 	  "if the TPM or its keys were really replaced, remove the old enrolment first")                                   \
 	X(102, TEST_SOURCE, "test-source", FAIL, "its entries come from a test source, not from a kernel",                 \
@@ -110,7 +124,35 @@ enum severity { SEVERITY_INFO = 0, SEVERITY_WARNING = 1, SEVERITY_FAIL = 2 };
 	X(111, BOOT_CLAIM_FALSE, "boot-claim-false", FAIL, "a reboot was claimed that the TPM did not count",              \
 	  "treat the host as hostile")                                                                                     \
 	X(112, RECOVERED, "recovered", INFO, "back after silence, with proof", "nothing")                                  \
-	X(113, ENROLLED, "enrolled", INFO, "first seen and enrolled", "nothing")
+	X(113, ENROLLED, "enrolled", INFO, "first seen and enrolled", "nothing") \
+	X(114, SESSION_UNPROVEN, "session-unproven", INFO, "the session has not shown its key yet: a quote comes first",\
+	  "nothing: the collector takes a quote") \
+	X(115, ENROL_PENDING, "enrol-pending", WARNING, "waits for somebody to approve it",\
+	  "look at it with imastream enrol list, then approve or reject it") \
+	X(116, ENROL_REJECTED, "enrol-rejected", FAIL, "its enrolment was rejected",\
+	  "imastream enrol forget ID lets it ask again") \
+	X(117, ATTESTER_REVOKED, "attester-revoked", FAIL, "its enrolment was revoked",\
+	  "imastream enrol forget ID lets it enrol again") \
+	X(118, EK_CERT_MISSING, "ek-cert-missing", FAIL, "the TPM showed no endorsement certificate, and one is required",\
+	  "enrol it by hand (--enrol manual) or list its endorsement key (--enrol preauth)") \
+	X(119, EK_CERT_UNTRUSTED, "ek-cert-untrusted", FAIL, "the endorsement certificate does not lead to a CA of --ek-ca",\
+	  "add the TPM maker's root certificate to the --ek-ca directory, if you trust that maker") \
+	X(120, EK_CERT_EXPIRED, "ek-cert-expired", FAIL, "a certificate between the endorsement key and its CA is not valid at this time",\
+	  "check the dates and the clock of the verifier") \
+	X(121, EK_CERT_MISMATCH, "ek-cert-mismatch", FAIL, "the endorsement certificate is for another key",\
+	  "the certificate is of another TPM: treat the host as hostile") \
+	X(122, EK_CERT_INVALID, "ek-cert-invalid", FAIL, "the endorsement certificate is not one: form, purpose or constraints are wrong",\
+	  "see the detail") \
+	X(123, CREDENTIAL_WRONG, "credential-wrong", FAIL, "the attestation key is not in the TPM of the endorsement key",\
+	  "treat the host as hostile") \
+	X(124, IDENTITY_DUPLICATE, "identity-duplicate", FAIL, "a second host came with the identity of one that is here and answers",\
+	  "a cloned virtual TPM: give the copy a TPM of its own") \
+	X(125, IAK_CERT_INVALID, "iak-cert-invalid", FAIL, "the certificate of the attestation key does not vouch for it",\
+	  "see the detail") \
+	X(126, POLICY_MISSING, "policy-missing", WARNING, "no policy is in force for this attester: no digest is judged",\
+	  "give its group a policy") \
+	X(127, REFERENCE_UNKNOWN, "reference-unknown", INFO, "a block or a request names a reference set that is not held here",\
+	  "nothing: the collector sends the entries without it")
 
 enum reason {
 	REASON_NONE = 0,

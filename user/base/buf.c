@@ -4,22 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-struct bytes read_bytes(struct reader *r, size_t n)
-{
-	struct bytes none = { NULL, 0 };
-	struct bytes view;
-
-	if (r->bad || n > r->size - r->pos) {
-		r->bad = true;
-		return none;
-	}
-	if (n == 0)
-		return none;
-	view = (struct bytes){ r->base + r->pos, n };
-	r->pos += n;
-	return view;
-}
-
 void read_copy(struct reader *r, void *dst, size_t n)
 {
 	struct bytes b = read_bytes(r, n);
@@ -55,11 +39,6 @@ static uint64_t read_le(struct reader *r, size_t n)
 	return v;
 }
 
-uint8_t read_u8(struct reader *r)
-{
-	return (uint8_t)read_be(r, 1);
-}
-
 uint16_t read_u16be(struct reader *r)
 {
 	return (uint16_t)read_be(r, 2);
@@ -73,11 +52,6 @@ uint32_t read_u32be(struct reader *r)
 uint64_t read_u64be(struct reader *r)
 {
 	return read_be(r, 8);
-}
-
-uint32_t read_u32le(struct reader *r)
-{
-	return (uint32_t)read_le(r, 4);
 }
 
 uint64_t read_u64le(struct reader *r)

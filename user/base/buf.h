@@ -6,6 +6,8 @@
  * Nothing else in the tree does pointer arithmetic on bytes it did not make. */
 #pragma once
 
+#include <endian.h>
+
 #include "base/common.h"
 
 struct reader {
@@ -38,14 +40,40 @@ static inline must_use_ bool reader_done(const struct reader *r)
 	return !r->bad && r->pos == r->size;
 }
 
-uint8_t read_u8(struct reader *r);
+/* The next n bytes as a borrowed view; an empty view with p == NULL and `bad` set when fewer are left. */
+static inline struct bytes read_bytes(struct reader *r, size_t n)
+{
+	struct bytes view = { NULL, 0 };
+
+	if (r->bad || n > r->size - r->pos) {
+		r->bad = true;
+		return view;
+	}
+	if (n == 0)
+		return view;
+	view = (struct bytes){ r->base + r->pos, n };
+	r->pos += n;
+	return view;
+}
+static inline uint8_t read_u8(struct reader *r)
+{
+	struct bytes b = read_bytes(r, 1);
+
+	return b.n ? b.p[0] : 0;
+}
 uint16_t read_u16be(struct reader *r);
 uint32_t read_u32be(struct reader *r);
 uint64_t read_u64be(struct reader *r);
-uint32_t read_u32le(struct reader *r);
+static inline uint32_t read_u32le(struct reader *r)
+{
+	struct bytes b = read_bytes(r, 4);
+	uint32_t v = 0;
+
+	if (b.n)
+		memcpy(&v, b.p, sizeof(v));
+	return le32toh(v);
+}
 uint64_t read_u64le(struct reader *r);
-/* The next n bytes as a borrowed view; an empty view with p == NULL and `bad` set when fewer are left. */
-struct bytes read_bytes(struct reader *r, size_t n);
 /* Copies n bytes out; zeros dst on failure. */
 void read_copy(struct reader *r, void *dst, size_t n);
 /* All that is left. */
@@ -54,6 +82,16 @@ struct bytes read_rest(struct reader *r);
 uint64_t read_varint(struct reader *r);
 /* The bytes up to (not with) the next `stop` byte; the stop byte is consumed. Bad when there is none. */
 struct bytes read_until(struct reader *r, uint8_t stop);
+
+/* Asks the processor for these bytes: they are wanted soon. Changes nothing. */
+static inline void memory_ask(struct bytes b)
+{
+	for (size_t i = 0; i < b.n; i += 64)
+		__builtin_prefetch(b.p + i);
+	if (b.n)
+		__builtin_prefetch(b.p + b.n - 1);
+	__asm__ volatile("" : : "r"(b.p)); /* gcc takes a function that only prefetches for one without effect, and drops it */
+}
 
 /* A growing byte buffer with a hard maximum and a sticky failure (`bad` holds a negative errno:
  * -ENOMEM or -EMSGSIZE). Owns its memory; writer_free() is idempotent. */

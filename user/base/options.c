@@ -158,6 +158,8 @@ static int apply(struct loading *l, size_t i, enum origin from, const char *text
 		l->origin[i] = from;
 	}
 	r = set_value(row, l->dst, text, from == FROM_ENVIRONMENT, &why);
+	if (r == 0 && row->type == OPTION_CUSTOM)
+		r = set_text(text, &l->said[i]);
 	if (r == 0 || (r != -EINVAL && r != -ERANGE))
 		return r;
 	write_fmt(l->text, "%s: ", where);
@@ -418,6 +420,12 @@ static int scan_flags(struct loading *l, const struct flags *f, int argc, char *
 	return 0;
 }
 
+static void loading_clear(struct loading *l)
+{
+	for (size_t i = 0; i < OPTION_ROWS_MAX; i++)
+		free(l->said[i]);
+}
+
 /* --- together ------------------------------------------------------------------------------------------------------- */
 
 static int load_all(struct loading *l, const struct flags *f, int argc, char **argv, struct asked *asked)
@@ -441,7 +449,7 @@ static int load_all(struct loading *l, const struct flags *f, int argc, char **a
 
 int options_load(const struct options_spec *spec, int argc, char **argv, void *dst, struct writer *text)
 {
-	struct loading l = { .spec = spec, .dst = dst, .text = text };
+	cleanup_(loading_clear) struct loading l = { .spec = spec, .dst = dst, .text = text };
 	struct asked asked = { 0 };
 	struct flags f;
 	int r = build_flags(spec, &f);
@@ -478,4 +486,33 @@ void options_clear(const struct options_spec *spec, void *dst)
 			list_clear(MEMBER(row, dst, struct option_list));
 		}
 	}
+}
+
+static bool names_path(const struct option_row *row)
+{
+	static const char *const names[] = { "FILE", "PATH", "DIR", "[NAME=]FILE" };
+
+	for (size_t i = 0; row->metavar && i < ARRAY_SIZE(names); i++)
+		if (strcmp(row->metavar, names[i]) == 0)
+			return true;
+	return false;
+}
+
+int options_each_path(const struct options_spec *spec, const void *src, option_path_fn fn, void *user)
+{
+	for (size_t i = 0; i < spec->n_rows; i++) {
+		const struct option_row *row = &spec->rows[i];
+		const void *at = (const char *)src + row->offset;
+		int r = 0;
+
+		if (!names_path(row))
+			continue;
+		if (row->type == OPTION_TEXT && *(char *const *)at)
+			r = fn(user, row, *(char *const *)at);
+		for (size_t j = 0; row->type == OPTION_LIST && r == 0 && j < ((const struct option_list *)at)->n; j++)
+			r = fn(user, row, ((const struct option_list *)at)->items[j]);
+		if (r != 0)
+			return r;
+	}
+	return 0;
 }

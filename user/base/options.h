@@ -77,3 +77,8 @@ must_use_ int options_load(const struct options_spec *spec, int argc, char **arg
 
 /* Frees the texts and lists in dst and zeroes them. */
 void options_clear(const struct options_spec *spec, void *dst);
+
+/* Calls fn for each text of the rows whose metavar is FILE, PATH, DIR or [NAME=]FILE (then with the name); a path that is not set is left out. What fn
+ * returns ends it when it is not 0. */
+typedef int (*option_path_fn)(void *user, const struct option_row *row, const char *path);
+must_use_ int options_each_path(const struct options_spec *spec, const void *src, option_path_fn fn, void *user);

@@ -14,6 +14,7 @@ struct loading {
 	void *dst;
 	struct writer *text;
 	enum origin origin[OPTION_ROWS_MAX];
+	char *said[OPTION_ROWS_MAX]; /* OPTION_CUSTOM: the text that holds; owned */
 };
 
 /* "a duration such as 2ms or 1.5s, at least 1ms" */

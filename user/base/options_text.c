@@ -103,8 +103,12 @@ void options_write_help(struct writer *w, const struct options_spec *spec)
 		write_fmt(w, "\n%s\n", spec->epilogue);
 }
 
-static void write_value(struct writer *w, const struct option_row *row, void *dst)
+static void write_value(struct loading *l, size_t i)
 {
+	const struct option_row *row = &l->spec->rows[i];
+	struct writer *w = l->text;
+	void *dst = l->dst;
+
 	switch (row->type) {
 	case OPTION_FLAG:
 	case OPTION_SWITCH:
@@ -129,8 +133,10 @@ static void write_value(struct writer *w, const struct option_row *row, void *ds
 			}
 		}
 		break;
-	case OPTION_LIST:
 	case OPTION_CUSTOM:
+		write_fmt(w, "%s", l->said[i]);
+		break;
+	case OPTION_LIST:
 		break;
 	}
 }
@@ -155,10 +161,10 @@ void options_write_effective(struct loading *l)
 			continue;
 		}
 		write_fmt(l->text, "# %s: %s\n", row->name, origin);
-		if (row->type == OPTION_CUSTOM || l->origin[i] == FROM_NOWHERE)
+		if (l->origin[i] == FROM_NOWHERE)
 			continue;
 		write_fmt(l->text, "%s = ", row->name);
-		write_value(l->text, row, l->dst);
+		write_value(l, i);
 		write_fmt(l->text, "\n");
 	}
 }

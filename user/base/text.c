@@ -22,26 +22,23 @@ void write_hex(struct writer *w, const void *p, size_t n)
 	}
 }
 
-static int hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* A digit's value + 1; 0: not a digit. */
+static const uint8_t hex_digit[256] = {
+	['0'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ['a'] = 11, 12, 13, 14, 15, 16, ['A'] = 11, 12, 13, 14, 15, 16,
+};
 
 int hex_decode(struct bytes text, uint8_t *dst, size_t n)
 {
+	bool bad = false;
+
 	if (text.n % 2 || text.n / 2 != n)
 		return -EINVAL;
 	for (size_t i = 0; i < text.n; i++)
-		if (hex_value(text.p[i]) < 0)
-			return -EINVAL;
+		bad |= !hex_digit[text.p[i]];
+	if (bad)
+		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
-		dst[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 | hex_value(text.p[2 * i + 1]));
+		dst[i] = (uint8_t)((hex_digit[text.p[2 * i]] - 1) << 4 | (hex_digit[text.p[2 * i + 1]] - 1));
 	return 0;
 }
 

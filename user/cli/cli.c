@@ -79,6 +79,38 @@ int cli_fail(enum exit_code code, const char *command, const char *fmt, ...)
 	return (int)code;
 }
 
+static size_t characters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+void cli_cell(struct writer *w, const char *s, size_t width, enum cli_style style)
+{
+	bool plain = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. /:+,()") == strlen(s);
+	cleanup_writer_ struct writer text = WRITER(4096);
+	const char *shown = s;
+	size_t n;
+
+	for (size_t keep = width; !plain && keep > 0; keep--) { /* what is escaped is longer than it was */
+		writer_reset(&text);
+		write_quoted(&text, (struct bytes){ (const uint8_t *)s, strlen(s) }, keep);
+		shown = writer_cstr(&text);
+		if (!shown || characters(shown) <= width)
+			break;
+	}
+	if (plain && strlen(s) > width) {
+		write_fmt(&text, "%.*s…", (int)width - 1, s);
+		shown = writer_cstr(&text);
+	}
+	shown = shown ? shown : "?";
+	n = characters(shown);
+	write_fmt(w, "%s%s%s%*s  ", style_on(style), shown, style_off(), (int)(n < width ? width - n : 0), "");
+}
+
 int cli_print(struct writer *w)
 {
 	int r = writer_status(w);

@@ -19,5 +19,8 @@ enum cli_style style_of_severity(enum severity s);
 
 /* "imastream <command>: <text>" on standard error, then what to do; returns the code, so that: return cli_fail(...). */
 int cli_fail(enum exit_code code, const char *command, const char *fmt, ...) printf_(3, 4);
+/* A column of a table: foreign text cut to `width` characters, quoted when there is more in it than letters, digits and some
+ * signs, padded, and two spaces. */
+void cli_cell(struct writer *w, const char *s, size_t width, enum cli_style style);
 /* Writes all to standard output; an error of our own when that fails (disk full, closed pipe). */
 must_use_ int cli_print(struct writer *w);

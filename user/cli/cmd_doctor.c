@@ -9,12 +9,12 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/doctor.h"
+#include "collector/list.h"
 #include "collector/ring.h"
 #include "ima/list.h"
 #include "ima/replay.h"
 #include "tpm/device.h"
-
-enum check_result { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 
 struct check {
 	const char *name;
@@ -23,20 +23,18 @@ struct check {
 	const char *remedy; /* NULL when nothing is to be done */
 };
 
-#define CHECKS_MAX 16
+#define CHECKS_MAX 64
 struct doctor {
 	struct check checks[CHECKS_MAX];
 	size_t n;
 	const char *securityfs, *tcti;
 	struct ima_replay replay;
 	bool list_checked, have_list;
+	bool trimmed; /* the list does not begin with this boot's first entry */
 	unsigned int banks;
 };
 
-static void report(struct doctor *d, const char *name, enum check_result result, const char *remedy, const char *fmt, ...)
-	printf_(5, 6);
-
-static void report(struct doctor *d, const char *name, enum check_result result, const char *remedy, const char *fmt, ...)
+void doctor_report(struct doctor *d, const char *name, enum check_result result, const char *remedy, const char *fmt, ...)
 {
 	struct check *c;
 	va_list ap;
@@ -53,9 +51,9 @@ static void report(struct doctor *d, const char *name, enum check_result result,
 static void check_rights(struct doctor *d)
 {
 	if (geteuid() == 0)
-		report(d, "rights", CHECK_OK, NULL, "running as root");
+		doctor_report(d, "rights", CHECK_OK, NULL, "running as root");
 	else
-		report(d, "rights", CHECK_WARN, "run it as root: the list, the TPM and BPF need it", "running as user %u",
+		doctor_report(d, "rights", CHECK_WARN, "run it as root: the list, the TPM and BPF need it", "running as user %u",
 		       (unsigned int)geteuid());
 }
 
@@ -64,9 +62,9 @@ static void check_kernel(struct doctor *d)
 	struct utsname u;
 
 	if (uname(&u) < 0)
-		report(d, "kernel", CHECK_FAIL, "nothing that imastream knows of", "uname: %s", strerror(errno));
+		doctor_report(d, "kernel", CHECK_FAIL, "nothing that imastream knows of", "uname: %s", strerror(errno));
 	else
-		report(d, "kernel", CHECK_OK, NULL, "%.64s on %.32s", u.release, u.machine);
+		doctor_report(d, "kernel", CHECK_OK, NULL, "%.64s on %.32s", u.release, u.machine);
 }
 
 static void check_bpf(struct doctor *d)
@@ -77,17 +75,17 @@ static void check_bpf(struct doctor *d)
 	int r = ring_open(&ring, &options, &p);
 
 	if (p.btf)
-		report(d, "kernel types (BTF)", CHECK_OK, NULL, "/sys/kernel/btf/vmlinux is there");
+		doctor_report(d, "kernel types (BTF)", CHECK_OK, NULL, "/sys/kernel/btf/vmlinux is there");
 	else
-		report(d, "kernel types (BTF)", CHECK_WARN, "use a kernel with CONFIG_DEBUG_INFO_BTF=y", "no /sys/kernel/btf/vmlinux");
+		doctor_report(d, "kernel types (BTF)", CHECK_WARN, "use a kernel with CONFIG_DEBUG_INFO_BTF=y", "no /sys/kernel/btf/vmlinux");
 	if (r < 0)
-		report(d, "BPF hooks", CHECK_WARN, "run as root with a kernel from 5.8 on; without BPF the collector polls",
+		doctor_report(d, "BPF hooks", CHECK_WARN, "run as root with a kernel from 5.8 on; without BPF the collector polls",
 		       "cannot be opened: %s", strerror(-r));
 	else if (p.support == EVENT_SUPPORT_ORDERED)
-		report(d, "BPF hooks", CHECK_OK, NULL, "level ordered: all three hooks attach%s",
+		doctor_report(d, "BPF hooks", CHECK_OK, NULL, "level ordered: all three hooks attach%s",
 		       p.position_symbol ? "" : ", the kernel's position is not readable");
 	else
-		report(d, "BPF hooks", CHECK_WARN,
+		doctor_report(d, "BPF hooks", CHECK_WARN,
 		       p.support == EVENT_SUPPORT_SIGNAL ?
 			       "nothing: same results, entries are read from the list after a wake-up" :
 			       "use a kernel with BTF and CONFIG_IMA=y, CONFIG_TCG_TPM=y, as root; until then the collector polls",
@@ -124,6 +122,8 @@ static int read_list(struct doctor *d, const char *path, char *template, size_t 
 			ima_list_finish(list);
 		}
 		while ((result = ima_list_next(list, &e)) == IMA_LIST_ENTRY) {
+			if (d->replay.entries == 0)
+				d->trimmed = !memmem(e.data.p, e.data.n, "boot_aggregate", 14);
 			ima_replay_entry(&d->replay, &e, d->banks ? d->banks : 1u << HASH_SHA1);
 			snprintf(template, template_n, "%.*s", (int)MIN(e.name.n, (size_t)64), (const char *)e.name.p);
 		}
@@ -132,6 +132,19 @@ static int read_list(struct doctor *d, const char *path, char *template, size_t 
 		if (n == 0)
 			return 0;
 	}
+}
+
+/* Fine either way; --trim-acknowledged of the collector needs it. */
+static void check_trims(struct doctor *d)
+{
+	cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/ima/binary_runtime_measurements", d->securityfs) < 0) {
+		path = NULL;
+		return;
+	}
+	doctor_report(d, "list can be trimmed", CHECK_OK, NULL, "%s%s", list_can_be_trimmed(path) ? "yes" :
+		      "no: it takes Linux 7.2", d->trimmed ? "; its first entries are gone already" : "");
 }
 
 static void check_list(struct doctor *d)
@@ -148,23 +161,24 @@ static void check_list(struct doctor *d)
 	ima_replay_init(&d->replay);
 	r = read_list(d, path, template, sizeof(template));
 	if (r == -ENOENT || r == -ENOTDIR) {
-		report(d, "IMA list", CHECK_FAIL,
+		doctor_report(d, "IMA list", CHECK_FAIL,
 		       "mount securityfs (mount -t securityfs none /sys/kernel/security) and use a kernel with CONFIG_IMA=y",
 		       "no %s", path);
 		return;
 	}
 	if (r < 0) {
-		report(d, "IMA list", CHECK_FAIL, r == -EACCES ? "run as root" : "report this with the kernel's version",
+		doctor_report(d, "IMA list", CHECK_FAIL, r == -EACCES ? "run as root" : "report this with the kernel's version",
 		       "%s: %s", path, strerror(-r));
 		return;
 	}
 	d->have_list = true;
-	report(d, "IMA list", CHECK_OK, NULL, "%llu entries, %llu violations", (unsigned long long)d->replay.entries,
+	check_trims(d);
+	doctor_report(d, "IMA list", CHECK_OK, NULL, "%llu entries, %llu violations", (unsigned long long)d->replay.entries,
 	       (unsigned long long)d->replay.violations);
 	if (d->replay.entries > 1)
-		report(d, "IMA policy", CHECK_OK, NULL, "the kernel measures, template %s", template);
+		doctor_report(d, "IMA policy", CHECK_OK, NULL, "the kernel measures, template %s", template);
 	else
-		report(d, "IMA policy", CHECK_WARN,
+		doctor_report(d, "IMA policy", CHECK_WARN,
 		       "boot with ima_policy=tcb, or load rules: cat FILE > /sys/kernel/security/ima/policy",
 		       "nothing but boot_aggregate is measured");
 }
@@ -185,16 +199,16 @@ static void check_tpm(struct doctor *d)
 		return;
 	r = tpm_open(&t, d->tcti, why, sizeof(why));
 	if (r < 0) {
-		report(d, "TPM", CHECK_FAIL, "turn the TPM on in the firmware; a guest needs a virtual TPM; run as root",
+		doctor_report(d, "TPM", CHECK_FAIL, "turn the TPM on in the firmware; a guest needs a virtual TPM; run as root",
 		       "%s: %s", d->tcti, *why ? why : strerror(-r));
 		return;
 	}
 	if (tpm_describe(t, text, sizeof(text)) < 0)
 		snprintf(text, sizeof(text), "answers");
-	report(d, "TPM", CHECK_OK, NULL, "%.150s", text);
+	doctor_report(d, "TPM", CHECK_OK, NULL, "%.150s", text);
 	r = tpm_banks(t, &d->banks);
 	if (r < 0) {
-		report(d, "PCR banks", CHECK_FAIL, "see the TPM's manual", "%s", tpm_error(t));
+		doctor_report(d, "PCR banks", CHECK_FAIL, "see the TPM's manual", "%s", tpm_error(t));
 		return;
 	}
 	text[0] = 0;
@@ -206,20 +220,20 @@ static void check_tpm(struct doctor *d)
 		}
 	}
 	if (d->banks & ~(1u << HASH_SHA1))
-		report(d, "PCR banks", CHECK_OK, NULL, "allocated:%s", text);
+		doctor_report(d, "PCR banks", CHECK_OK, NULL, "allocated:%s", text);
 	else
-		report(d, "PCR banks", CHECK_WARN, "allocate a SHA-256 bank in the firmware or with tpm2_pcrallocate",
+		doctor_report(d, "PCR banks", CHECK_WARN, "allocate a SHA-256 bank in the firmware or with tpm2_pcrallocate",
 		       "allocated:%s; SHA-1 vouches for little", *text ? text : " none");
 	sel.alg = hash_tpm_alg(bank);
 	r = tpm_identify(t, AK_ECC_P256, identity);
 	if (r == 0)
 		r = tpm_quote(t, &sel, (struct bytes){ qualifying, sizeof(qualifying) }, quote);
 	if (r < 0)
-		report(d, "attestation key", CHECK_FAIL,
+		doctor_report(d, "attestation key", CHECK_FAIL,
 		       "the endorsement hierarchy needs an empty password; try --ak-alg rsa2048 with the collector", "%s",
 		       tpm_error(t));
 	else
-		report(d, "attestation key", CHECK_OK, NULL, "ECC P-256 under the endorsement hierarchy; a quote works; %s",
+		doctor_report(d, "attestation key", CHECK_OK, NULL, "ECC P-256 under the endorsement hierarchy; a quote works; %s",
 		       identity->ek_cert_n ? "EK certificate present" :
 		       identity->ek_public_n ? "EK present, no certificate" : "no EK");
 	/* the list may be one ahead of the PCR only while an entry is being added: read the PCR first, then the list */
@@ -228,10 +242,12 @@ static void check_tpm(struct doctor *d)
 	check_list(d);
 	if (!d->have_list)
 		return;
-	if (bytes_equal(values[10], d->replay.pcr[10][bank], hash_size(bank)))
-		report(d, "list against PCR 10", CHECK_OK, NULL, "the %s replay gives the TPM's value", hash_name(bank));
+	if (d->trimmed)
+		doctor_report(d, "list against PCR 10", CHECK_OK, NULL, "not compared: the list was trimmed");
+	else if (bytes_equal(values[10], d->replay.pcr[10][bank], hash_size(bank)))
+		doctor_report(d, "list against PCR 10", CHECK_OK, NULL, "the %s replay gives the TPM's value", hash_name(bank));
 	else
-		report(d, "list against PCR 10", CHECK_WARN,
+		doctor_report(d, "list against PCR 10", CHECK_WARN,
 		       "run it again when nothing is being measured; if it stays, see imastream log verify with a quote",
 		       "the %s replay and the TPM differ (entries may have been added meanwhile)", hash_name(bank));
 }
@@ -298,10 +314,12 @@ int cmd_doctor(int argc, char **argv)
 			return EXIT_CODE_TRUSTED;
 		} else if (strcmp(argv[i], "--json") == 0) {
 			as_json = true;
-		} else if (strcmp(argv[i], "--tcti") == 0 && i + 1 < argc) {
-			d->tcti = argv[++i];
-		} else if (strcmp(argv[i], "--securityfs") == 0 && i + 1 < argc) {
-			d->securityfs = argv[++i];
+		} else if (strcmp(argv[i], "--tcti") == 0 || strcmp(argv[i], "--securityfs") == 0) {
+			const char **value = argv[i][2] == 't' ? &d->tcti : &d->securityfs;
+
+			if (i + 1 == argc)
+				return cli_fail(EXIT_CODE_USAGE, "doctor", "%s needs a value", argv[i]);
+			*value = argv[++i];
 		} else {
 			return cli_fail(EXIT_CODE_USAGE, "doctor", "unexpected argument '%s'", argv[i]);
 		}
@@ -312,6 +330,7 @@ int cmd_doctor(int argc, char **argv)
 	check_tpm(d);
 	if (!d->list_checked)
 		check_list(d);
+	doctor_sandbox(d);
 	for (size_t i = 0; i < d->n; i++)
 		fit = fit && d->checks[i].result != CHECK_FAIL;
 	if ((as_json ? print_json(d, fit) : print_text(d, fit)) < 0)

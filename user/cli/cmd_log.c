@@ -13,8 +13,8 @@
 
 struct options {
 	const char *log, *policy, *quote, *signature, *ak, *nonce, *pcrs;
-	const char *keyring[LIMIT_KEYS];
-	size_t n_keyring;
+	const char *keyring[LIMIT_KEYS], *ima_policy[LIMIT_IMA_POLICIES], *require_ima_policy;
+	size_t n_keyring, n_ima_policy;
 	bool json, help;
 };
 
@@ -24,6 +24,7 @@ struct loaded {
 	struct tpm_pcr_file *pcrs;
 	struct policy *policy;
 	struct keyring *keyring;
+	struct imapolicies *ima_policies;
 	struct ak ak;
 };
 
@@ -36,6 +37,7 @@ static void loaded_clear(struct loaded *l)
 	free(l->pcrs);
 	policy_unref(&l->policy);
 	keyring_free(&l->keyring);
+	imapolicies_free(&l->ima_policies);
 	ak_clear(&l->ak);
 }
 #define cleanup_loaded_ cleanup_(loaded_clear)
@@ -44,6 +46,7 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: imastream log verify LOG [--policy FILE] [--keyring KEY]... [--pcr [INDEX:]BANK:HEX]...\n"
 		    "           [--quote MSG --signature SIG --ak PEM [--nonce HEX] [--pcrs FILE]]\n"
+		    "           [--require-ima-policy FILE|tcb-exec] [--ima-policy FILE]...\n"
 		    "           [--violations ignore|warn|fail] [--json]\n\n"
 		    "Appraises a measurement list of IMA without the host: reads every entry, recomputes its template hash and\n"
 		    "the PCRs, compares these with a TPM quote or with given values, and judges the files by policy and keys.\n\n"
@@ -56,6 +59,8 @@ static void usage(FILE *to)
 		    "  --ak PEM            public key of the attestation key\n"
 		    "  --nonce HEX         the qualifying data it must hold (tpm2_quote -q)\n"
 		    "  --pcrs FILE         values of quoted PCRs that IMA does not use (tpm2_quote -o)\n"
+		    "  --require-ima-policy FILE  rules by which the host must measure at least: an IMA policy, or tcb-exec\n"
+		    "  --ima-policy FILE   an IMA policy, recognised in the list by its digest\n"
 		    "  --violations RULE   ignore, warn or fail; goes before the policy's rule; without either: warn\n"
 		    "  --json              one JSON document, with every finding\n\n"
 		    "Exit codes: 0 trusted (also with warnings), 1 error, 2 usage, 3 untrusted,\n"
@@ -129,6 +134,14 @@ static int add_keyring(struct options *o, const char *arg)
 	return 0;
 }
 
+static int add_ima_policy(struct options *o, const char *arg)
+{
+	if (o->n_ima_policy == LIMIT_IMA_POLICIES)
+		return cli_fail(EXIT_CODE_USAGE, NAME, "--ima-policy more than %u times", LIMIT_IMA_POLICIES);
+	o->ima_policy[o->n_ima_policy++] = arg;
+	return 0;
+}
+
 static int once(const char **slot, const char *arg, const char *name)
 {
 	if (*slot)
@@ -153,6 +166,7 @@ static int parse_options(int argc, char **argv, struct options *o, struct log_in
 		{ "signature", required_argument, NULL, 's' }, { "ak", required_argument, NULL, 'a' },
 		{ "nonce", required_argument, NULL, 'n' },     { "pcrs", required_argument, NULL, 'P' },
 		{ "violations", required_argument, NULL, 'V' }, { "json", no_argument, NULL, 'j' },
+		{ "require-ima-policy", required_argument, NULL, 'R' }, { "ima-policy", required_argument, NULL, 'I' },
 		{ "help", no_argument, NULL, 'h' },	       { 0 },
 	};
 	int c, which = 0, r = 0;
@@ -166,6 +180,12 @@ static int parse_options(int argc, char **argv, struct options *o, struct log_in
 			break;
 		case 'k':
 			r = add_keyring(o, optarg);
+			break;
+		case 'R':
+			r = once(&o->require_ima_policy, optarg, "require-ima-policy");
+			break;
+		case 'I':
+			r = add_ima_policy(o, optarg);
 			break;
 		case 'v':
 			r = parse_pcr(optarg, in);
@@ -229,14 +249,11 @@ static int load(const char *path, struct writer *w, bool evidence)
 
 static int load_policy(const char *path, struct loaded *l)
 {
-	cleanup_writer_ struct writer text = WRITER(LIMIT_POLICY_FILE), name = WRITER(4096);
+	cleanup_writer_ struct writer name = WRITER(4096);
 	struct policy_report report = { .text = WRITER(1u << 20) };
 	const char *lines;
-	int r = load(path, &text, false);
+	int r = policy_load_file(&l->policy, path, &report);
 
-	if (r)
-		return r;
-	r = policy_load_json(&l->policy, writer_view(&text), &report);
 	lines = writer_cstr(&report.text);
 	if (r > 0) {
 		r = cli_fail(EXIT_CODE_ERROR, NAME, "the policy %s is bad:", quoted(&name, path));
@@ -265,6 +282,38 @@ static int load_keyring(const struct options *o, struct loaded *l)
 			return cli_fail(EXIT_CODE_ERROR, NAME, "the key %s cannot be used: %s", quoted(&name, o->keyring[i]), why);
 	}
 	return r < 0 ? cli_fail(EXIT_CODE_ERROR, NAME, "%s", strerror(-r)) : 0;
+}
+
+static int load_ima_policy(const char *path, bool require, struct loaded *l)
+{
+	cleanup_writer_ struct writer file = WRITER(LIMIT_IMA_POLICY + 1), name = WRITER(4096);
+	const char *builtin = require ? imapolicy_builtin(path) : NULL, *why = "";
+	unsigned int line = 0;
+	struct bytes text;
+	int r = builtin ? 0 : load(path, &file, true);
+
+	if (r)
+		return r;
+	text = builtin ? text_bytes(builtin) : writer_view(&file);
+	r = require ? imapolicies_require(l->ima_policies, text, &line, &why) : imapolicies_know(l->ima_policies, text, &line, &why);
+	if (r > 0)
+		return cli_fail(EXIT_CODE_ERROR, NAME, "%s is no IMA policy: line %u: %s", quoted(&name, path), line, why);
+	return r < 0 ? cli_fail(EXIT_CODE_ERROR, NAME, "%s", strerror(-r)) : 0;
+}
+
+static int load_ima_policies(const struct options *o, struct loaded *l)
+{
+	int r = 0;
+
+	if (!o->require_ima_policy && !o->n_ima_policy)
+		return 0;
+	if (imapolicies_new(&l->ima_policies) < 0)
+		return cli_fail(EXIT_CODE_ERROR, NAME, "%s", strerror(ENOMEM));
+	if (o->require_ima_policy)
+		r = load_ima_policy(o->require_ima_policy, true, l);
+	for (size_t i = 0; r == 0 && i < o->n_ima_policy; i++)
+		r = load_ima_policy(o->ima_policy[i], false, l);
+	return r;
 }
 
 /* The key is the operator's word, not evidence: what is wrong with it is an error. */
@@ -329,6 +378,8 @@ static int load_all(const struct options *o, struct loaded *l, struct log_inputs
 		r = load_policy(o->policy, l);
 	if (!r && o->n_keyring)
 		r = load_keyring(o, l);
+	if (!r)
+		r = load_ima_policies(o, l);
 	if (!r && o->quote) {
 		r = load_ak(o->ak, l);
 		r = r ? r : load(o->quote, &l->message, true);
@@ -341,6 +392,7 @@ static int load_all(const struct options *o, struct loaded *l, struct log_inputs
 	in->list = writer_view(&l->list);
 	in->policy = l->policy;
 	in->keyring = l->keyring;
+	in->ima_policies = l->ima_policies;
 	in->quote_given = o->quote != NULL;
 	in->message = writer_view(&l->message);
 	in->signature = writer_view(&l->signature);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* imastream status: one screen from a verifier's control socket. */
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/text.h"
+#include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "net/net.h"
+
+#define REFUSED_SHOWN 5u
 
 static const char help[] =
 	"usage: imastream [status] [--control URL] [--timeout DURATION] [--json] [--color always|never|auto]\n\n"
@@ -18,43 +18,9 @@ static const char help[] =
 	"  --json            the verifier's answer as it is\n\n"
 	"Exit codes: 0 all trusted, 3 one is untrusted, 4 one is stale, unproven or enrolling, 5 no verifier.\n";
 
-static void client_cleanup(struct net_client **c)
-{
-	net_client_free(c);
-}
-
 static void json_cleanup(json_t **j)
 {
 	json_decref(*j);
-}
-
-/* Asks and waits; the answer is copied to w. 0 or negative errno. */
-static int ask(const char *url, const char *question, uint64_t timeout_us, struct writer *w)
-{
-	cleanup_(client_cleanup) struct net_client *c = NULL;
-	struct bytes message = { (const uint8_t *)question, strlen(question) };
-	uint64_t deadline = clock_mono_us() + timeout_us;
-	struct net_completion done;
-	int r = net_client_new(&c, url, NULL);
-
-	if (r < 0)
-		return r;
-	r = net_client_request(c, NET_SLOT_EVIDENCE, message, (uint32_t)(timeout_us / 1000));
-	if (r < 0)
-		return r;
-	while (clock_mono_us() < deadline + 100000) {
-		struct pollfd p = { .fd = net_client_fd(c), .events = POLLIN };
-
-		if (poll(&p, 1, 100) < 0 && errno != EINTR)
-			return -errno;
-		if (!net_client_next(c, &done))
-			continue;
-		if (done.status < 0)
-			return done.status;
-		write_bytes(w, done.message.p, done.message.n);
-		return writer_status(w);
-	}
-	return -ETIMEDOUT;
 }
 
 static const char *text_of(const json_t *o, const char *key)
@@ -62,6 +28,11 @@ static const char *text_of(const json_t *o, const char *key)
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s ? s : "";
+}
+
+static struct bytes bytes_of(const char *s)
+{
+	return (struct bytes){ (const uint8_t *)s, strlen(s) };
 }
 
 static long long number_of(const json_t *o, const char *key)
@@ -102,19 +73,6 @@ static const char *ago(long long ms, char *buf, size_t n)
 	return buf;
 }
 
-/* Text padded by what it shows; labels may hold several bytes a character, close enough for a table. */
-static void cell(struct writer *w, const char *s, size_t width, enum cli_style style)
-{
-	cleanup_writer_ struct writer quoted = WRITER(4096);
-	const char *shown = s;
-
-	if (strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_. /:+,") != strlen(s)) {
-		write_quoted(&quoted, (struct bytes){ (const uint8_t *)s, strlen(s) }, width);
-		shown = writer_cstr(&quoted);
-	}
-	write_fmt(w, "%s%-*s%s  ", style_on(style), (int)width, shown ? shown : "?", style_off());
-}
-
 static void show_attester(struct writer *w, const json_t *a)
 {
 	const char *state = text_of(a, "state"), *reason = text_of(a, "reason");
@@ -124,18 +82,22 @@ static void show_attester(struct writer *w, const json_t *a)
 	const json_t *last = json_object_get(a, "last_quote_ms_ago");
 
 	snprintf(short_id, sizeof(short_id), "%.12s", text_of(a, "id"));
-	cell(w, *text_of(a, "label") ? text_of(a, "label") : short_id, 20, STYLE_BOLD);
-	cell(w, state, 10, style);
+	cli_cell(w, *text_of(a, "label") ? text_of(a, "label") : short_id, 20, STYLE_BOLD);
+	cli_cell(w, state, 10, style);
 	snprintf(numbers, sizeof(numbers), "%lld / %lld", number_of(a, "proven"), number_of(a, "entries"));
-	cell(w, numbers, 17, STYLE_PLAIN);
-	cell(w, ago(json_is_integer(last) ? (long long)json_integer_value(last) : -1, when, sizeof(when)), 9, STYLE_PLAIN);
+	cli_cell(w, numbers, 17, STYLE_PLAIN);
+	cli_cell(w, ago(json_is_integer(last) ? (long long)json_integer_value(last) : -1, when, sizeof(when)), 9, STYLE_PLAIN);
 	snprintf(numbers, sizeof(numbers), "%lld", number_of(a, "quotes"));
-	cell(w, numbers, 7, STYLE_PLAIN);
-	cell(w, text_of(a, "support"), 8, STYLE_DIM);
-	cell(w, *reason ? reason : "-", 18, *reason ? style : STYLE_DIM);
+	cli_cell(w, numbers, 7, STYLE_PLAIN);
+	cli_cell(w, text_of(a, "support"), 8, STYLE_DIM);
+	write_fmt(w, "%s", style_on(*reason ? style : STYLE_DIM));
+	write_safe(w, bytes_of(*reason ? reason : "-"));
+	write_fmt(w, "%s", style_off());
+	if (number_of(a, "in_flight") > 0)
+		write_fmt(w, "  %s+%lld in flight%s", style_on(STYLE_DIM), number_of(a, "in_flight"), style_off());
 	/* silence does not replace a worse state, and must show all the same */
 	if (json_is_true(json_object_get(a, "stale")) && strcmp(state, "stale") != 0)
-		write_fmt(w, "%sand stale%s", style_on(STYLE_BAD), style_off());
+		write_fmt(w, "  %sand stale%s", style_on(STYLE_BAD), style_off());
 	write_u8(w, '\n');
 }
 
@@ -153,11 +115,73 @@ static int status_code(const json_t *doc)
 	return json_array_size(attesters) == 0 || worst < badness("warning") ? EXIT_CODE_UNKNOWN : EXIT_CODE_TRUSTED;
 }
 
+static void show_policy(struct writer *w, const json_t *policy)
+{
+	const json_t *overlap = json_object_get(policy, "overlap");
+
+	write_fmt(w, "%spolicy ", style_on(STYLE_DIM));
+	write_safe(w, bytes_of(text_of(policy, "name")));
+	write_fmt(w, " %.23s… (generation %lld, %lld digests", text_of(policy, "id"), number_of(policy, "generation"),
+		  number_of(policy, "digests"));
+	if (json_is_object(overlap)) {
+		write_fmt(w, "; generation %lld is accepted until ", number_of(overlap, "generation"));
+		write_safe(w, bytes_of(text_of(overlap, "until")));
+	}
+	write_fmt(w, ")%s\n", style_off());
+}
+
+/* Hosts that somebody has to approve. */
+static void show_waiting(struct writer *w, const json_t *attesters)
+{
+	const json_t *a;
+	char id[13] = "";
+	size_t i, n = 0;
+
+	json_array_foreach(attesters, i, a) {
+		if (strcmp(text_of(a, "enrolment"), "pending") == 0 && n++ == 0)
+			snprintf(id, sizeof(id), "%.*s", (int)strspn(text_of(a, "id"), "0123456789abcdef"), text_of(a, "id"));
+	}
+	if (n)
+		write_fmt(w, "\n%s%zu %s%s; all: imastream enrol. Next: imastream enrol approve %s\n",
+			  style_on(STYLE_WARN), n, n == 1 ? "host waits" : "hosts wait", style_off(), id);
+}
+
+/* Hosts that no rule lets in: they are no attesters, and would be seen nowhere else. */
+static void show_refused(struct writer *w, const json_t *refused)
+{
+	size_t n = json_array_size(refused), i;
+	const json_t *row;
+
+	if (n == 0)
+		return;
+	write_fmt(w, "\n%s%zu %s refused of late%s\n", style_on(STYLE_BAD), n, n == 1 ? "host was" : "hosts were", style_off());
+	json_array_foreach(refused, i, row) {
+		char id[13];
+
+		if (i == REFUSED_SHOWN) {
+			write_fmt(w, "  ... (--json has %zu)\n", n);
+			break;
+		}
+		snprintf(id, sizeof(id), "%.*s", (int)strspn(text_of(row, "id"), "0123456789abcdef"), text_of(row, "id"));
+		write_fmt(w, "  ");
+		cli_cell(w, *text_of(row, "label") ? text_of(row, "label") : "-", 18, STYLE_BOLD);
+		cli_cell(w, id, 12, STYLE_PLAIN);
+		write_safe(w, bytes_of(text_of(row, "reason")));
+		if (number_of(row, "times") > 1)
+			write_fmt(w, " (%lld times)", number_of(row, "times"));
+		write_u8(w, '\n');
+	}
+	write_fmt(w, "Next: imastream explain ");
+	write_safe(w, bytes_of(text_of(json_array_get(refused, 0), "reason")));
+	write_u8(w, '\n');
+}
+
 static int show_status(const json_t *doc)
 {
 	cleanup_writer_ struct writer w = WRITER(64u << 20);
-	const json_t *attesters = json_object_get(doc, "attesters"), *policy = json_object_get(doc, "policy");
-	size_t n = json_array_size(attesters);
+	const json_t *attesters = json_object_get(doc, "attesters"), *policies = json_object_get(doc, "policies"), *policy;
+	const json_t *refused = json_object_get(doc, "refused");
+	size_t n = json_array_size(attesters), k;
 	cleanup_free_ const json_t **sorted = alloc_bytes(n * sizeof(*sorted));
 	const char *worst = "trusted";
 
@@ -182,19 +206,20 @@ static int show_status(const json_t *doc)
 		i = same;
 	}
 	write_fmt(&w, "\n");
-	if (json_is_object(policy) && *text_of(policy, "id"))
-		write_fmt(&w, "%spolicy %.23s… (%lld digests)%s\n", style_on(STYLE_DIM), text_of(policy, "id"),
-			  number_of(policy, "digests"), style_off());
-	else
+	json_array_foreach(policies, k, policy)
+		show_policy(&w, policy);
+	if (json_array_size(policies) == 0)
 		write_fmt(&w, "%sno policy: digests are not judged; start the verifier with --policy FILE%s\n",
 			  style_on(STYLE_WARN), style_off());
-	if (n == 0)
+	if (n == 0 && json_array_size(refused) == 0)
 		write_fmt(&w, "\nNo collector has come yet. On a host: imastream-collector --verifier URL\n");
-	else
+	else if (n)
 		write_fmt(&w, "\n%s%-20s  %-10s  %-17s  %-9s  %-7s  %-8s  %s%s\n", style_on(STYLE_HEAD), "ATTESTER", "STATE",
 			  "PROVEN / ENTRIES", "QUOTED", "QUOTES", "SUPPORT", "WORST REASON", style_off());
 	for (size_t i = 0; i < n; i++)
 		show_attester(&w, sorted[i]);
+	show_waiting(&w, attesters);
+	show_refused(&w, refused);
 	if (n && badness(worst) <= 1 && *text_of(sorted[0], "reason"))
 		write_fmt(&w, "\nNext: imastream explain %s\n", text_of(sorted[0], "reason"));
 	return cli_print(&w);
@@ -204,7 +229,7 @@ int cmd_status(int argc, char **argv)
 {
 	cleanup_writer_ struct writer answer = WRITER(64u << 20);
 	cleanup_(json_cleanup) json_t *doc = NULL;
-	const char *env = getenv("IMASTREAM_CONTROL"), *url = env && *env ? env : DEFAULT_CONTROL_URL;
+	const char *url = cli_control_url();
 	uint64_t timeout_us = 5000000;
 	bool as_json = false;
 	enum colour_mode mode;
@@ -231,13 +256,9 @@ int cmd_status(int argc, char **argv)
 			return cli_fail(EXIT_CODE_USAGE, "status", "unexpected argument '%s'", argv[i]);
 		}
 	}
-	r = ask(url, "{\"get\":\"status\"}", timeout_us, &answer);
+	r = cli_ask(url, "{\"get\":\"status\"}", timeout_us, &answer);
 	if (r < 0)
-		return cli_fail(EXIT_CODE_UNREACHABLE, "status",
-				r == -EINVAL ? "cannot use the address '%s': %s (it is ipc:///PATH or tcp://HOST:PORT)" :
-					       "no verifier answers at %s (%s); start imastream-verifier, or give its --control "
-					       "address",
-				url, strerror(-r));
+		return cli_not_asked("status", url, r);
 	doc = json_loadb((const char *)answer.p, answer.n, JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(doc))
 		return cli_fail(EXIT_CODE_ERROR, "status", "the verifier's answer is not JSON");

@@ -6,6 +6,7 @@ int cmd_status(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_quote(int argc, char **argv);
+int cmd_enrol(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -76,6 +76,22 @@ static void write_latency(struct writer *w, const json_t *e)
 	write_fmt(w, ")%s", style_off());
 }
 
+/* Who and where is the collector's word: no quote covers it. */
+static void write_context(struct writer *w, const json_t *context)
+{
+	static const char *const members[] = { "pid", "uid", "cgroup", "mntns" };
+
+	if (!json_is_object(context))
+		return;
+	write_fmt(w, "             %snot attested:", style_on(STYLE_DIM));
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (json_is_integer(json_object_get(context, members[i])))
+			write_fmt(w, " %s %lld", members[i], (long long)json_integer_value(json_object_get(context, members[i])));
+	write_fmt(w, " comm ");
+	write_foreign(w, text_of(context, "comm", "?"), 32);
+	write_fmt(w, "%s\n", style_off());
+}
+
 int event_line(struct writer *w, struct bytes json, const struct event_filter *filter)
 {
 	cleanup_(json_cleanup) json_t *e = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
@@ -136,11 +152,16 @@ int event_line(struct writer *w, struct bytes json, const struct event_filter *f
 		write_fmt(w, "  pcr%lld#%lld %s", (long long)json_integer_value(json_object_get(e, "pcr")),
 			  (long long)json_integer_value(entry), json_is_true(json_object_get(e, "proven")) ? "proven" : "reported");
 	}
+	if (!json_is_integer(entry) && json_is_integer(json_object_get(e, "pcr"))) { /* a boot PCR and its value */
+		write_fmt(w, "  pcr%lld ", (long long)json_integer_value(json_object_get(e, "pcr")));
+		write_foreign(w, text_of(e, "digest", "not-quoted"), 160);
+	}
 	if (path) {
 		write_fmt(w, "  ");
 		write_quoted(w, (struct bytes){ (const uint8_t *)path, strlen(path) }, 200);
 	} else if (info && !json_is_integer(entry)) {
-		write_fmt(w, "  %s", info->text);
+		write_fmt(w, "  ");
+		write_foreign(w, text_of(e, "text", info->text), 200);
 	}
 	write_latency(w, e);
 	write_u8(w, '\n');
@@ -151,5 +172,7 @@ int event_line(struct writer *w, struct bytes json, const struct event_filter *f
 		write_foreign(w, text_of(e, "digest", ""), 160);
 		write_fmt(w, "%s\n", style_off());
 	}
+	if (filter->verbose)
+		write_context(w, json_object_get(e, "context"));
 	return 0;
 }

@@ -119,6 +119,8 @@ void log_print_json(struct writer *w, const struct log_report *r)
 	jw_object_end(&j);
 	json_target(&j, "quote", &r->quote);
 	json_target(&j, "expected", &r->expected);
+	jw_u64(&j, "learned_keys", r->learned_keys);
+	jw_u64(&j, "signatures_remembered", r->signatures_remembered);
 	jw_u64(&j, "unproven_entries", r->unproven);
 	jw_string(&j, "verdict", log_verdict_name(r->verdict));
 	jw_array(&j, "findings");

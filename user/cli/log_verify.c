@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "policy/sigcache.h"
 
 #define ALL_BANKS ((1u << HASH_COUNT) - 1)
+#define SIGNATURES_REMEMBERED 65536u
 
 void log_report_clear(struct log_report *r)
 {
@@ -213,6 +215,76 @@ static int judge_unhashed(const struct log_inputs *in, struct log_report *r, con
 	return err;
 }
 
+/* What a list tells of itself, and later entries are judged by. */
+struct context {
+	struct learned *learned;
+	struct sigcache *signatures;
+	bool ima_policy;
+	struct custom_format custom;
+	struct writer aggregate_alg, aggregate; /* of the first entry */
+};
+
+static void context_clear(struct context *c)
+{
+	learned_free(&c->learned);
+	sigcache_free(&c->signatures);
+	writer_free(&c->aggregate_alg);
+	writer_free(&c->aggregate);
+}
+
+static int context_open(struct context *c)
+{
+	int r = learned_new(&c->learned);
+
+	c->aggregate_alg = c->aggregate = WRITER(LIMIT_TEMPLATE_NAME);
+	return r < 0 ? r : sigcache_new(&c->signatures, SIGNATURES_REMEMBERED);
+}
+
+static int learn(const struct log_inputs *in, struct context *c, struct appraisal *a, const struct ima_entry *e,
+		 const struct ima_fields *fields, uint64_t index)
+{
+	int r = 0;
+
+	if (index == 0 && !e->violation && appraise_is_boot_aggregate(fields)) {
+		write_bytes(&c->aggregate_alg, fields->alg.p, fields->alg.n);
+		write_bytes(&c->aggregate, fields->digest.p, fields->digest.n);
+		a->boot_aggregate_alg = writer_view(&c->aggregate_alg);
+		a->boot_aggregate = writer_view(&c->aggregate);
+	}
+	c->ima_policy |= in->ima_policies && imapolicies_judge(in->ima_policies, e, fields) != IMAPOLICY_NONE;
+	if (learned_wants(in->policy, e, fields))
+		r = learned_add(c->learned, fields);
+	a->learned = learned_count(c->learned) ? learned_keyring(c->learned) : NULL;
+	return r < 0 ? r : 0;
+}
+
+/* One entry, which is replayed already. */
+static int read_entry(const struct log_inputs *in, struct log_report *r, struct context *context, struct appraisal *a,
+		      const struct ima_entry *e, uint64_t index)
+{
+	struct finding judged[5];
+	struct ima_fields fields;
+	bool by_form = read_fields(e, &fields);
+	size_t n = judge(in, a, e, &fields, index, judged);
+	int err;
+
+	if (by_form)
+		judged[n++] = (struct finding){ .index = index,
+						.reason = REASON_TEMPLATE_UNKNOWN,
+						.severity = reason_info(REASON_TEMPLATE_UNKNOWN)->severity };
+	for (size_t i = 0; i < n; i++)
+		(void)add_entry_finding(r, e, &fields, &judged[i]);
+	err = judge_unhashed(in, r, e, &fields, index, &context->custom);
+	if (err == 0)
+		err = learn(in, context, a, e, &fields, index);
+	if (err < 0)
+		return err;
+	count_template(r, e->name);
+	if (r->per_pcr[e->pcr]++ == 0)
+		r->first_of_pcr[e->pcr] = index + 1;
+	return writer_status(&r->blob);
+}
+
 /* The first pass: every entry is counted, replayed and judged. */
 static int read_entries(const struct log_inputs *in, struct log_report *r)
 {
@@ -220,39 +292,38 @@ static int read_entries(const struct log_inputs *in, struct log_report *r)
 	struct appraisal a = { .policy = in->policy,
 			       .keyring = in->keyring,
 			       .violations = VIOLATION_WARN,
+			       .ima_policies = in->ima_policies,
 			       .check_template_hash = true };
-	struct custom_format custom = { 0 };
+	cleanup_(context_clear) struct context context = { .learned = NULL };
+	struct policy_hint hints[IMA_BATCH];
+	struct ima_entry e[IMA_BATCH];
 	enum ima_list_result result;
-	struct ima_entry e;
 	int err = ima_list_new(&list, IMA_LIST_DETECT, 0);
 
 	err = err < 0 ? err : ima_list_lend(list, in->list);
+	err = err < 0 ? err : context_open(&context);
 	if (err < 0)
 		return err;
-	while ((result = ima_list_next(list, &e)) == IMA_LIST_ENTRY) {
-		struct finding judged[5];
-		struct ima_fields fields;
+	a.signatures = context.signatures;
+	do {
+		size_t n = ima_list_batch(list, e, IMA_BATCH, &result);
 		uint64_t index = r->replay.entries;
-		bool by_form = read_fields(&e, &fields);
-		size_t n = judge(in, &a, &e, &fields, index, judged);
 
-		if (by_form)
-			judged[n++] = (struct finding){ .index = index,
-							.reason = REASON_TEMPLATE_UNKNOWN,
-							.severity = reason_info(REASON_TEMPLATE_UNKNOWN)->severity };
-		for (size_t i = 0; i < n; i++)
-			(void)add_entry_finding(r, &e, &fields, &judged[i]);
-		err = judge_unhashed(in, r, &e, &fields, index, &custom);
-		if (err < 0)
-			return err;
-		ima_replay_entry(&r->replay, &e, ALL_BANKS);
-		count_template(r, e.name);
-		if (r->per_pcr[e.pcr]++ == 0)
-			r->first_of_pcr[e.pcr] = index + 1;
-		if (writer_status(&r->blob) < 0)
-			return writer_status(&r->blob);
-	}
+		policy_look_ahead(in->policy, e, n, hints);
+		ima_replay_batch(&r->replay, e, n, ALL_BANKS, NULL);
+		for (size_t i = 0; i < n; i++) {
+			a.hint = &hints[i];
+			err = read_entry(in, r, &context, &a, &e[i], index + i);
+			if (err < 0)
+				return err;
+		}
+	} while (result == IMA_LIST_ENTRY);
 	r->list = (struct ima_whole_list){ in->list, ima_list_format(list), ima_list_digest_size(list), ima_list_count(list) };
+	r->learned_keys = learned_count(context.learned);
+	r->signatures_remembered = sigcache_hits(context.signatures);
+	if (in->ima_policies && imapolicies_required(in->ima_policies) && !context.ima_policy)
+		log_finding_text(r, log_add_finding(r, REASON_IMA_POLICY_UNKNOWN, 0),
+				 "rules are required, and no IMA policy is in the list");
 	if (result == IMA_LIST_BAD) {
 		struct log_finding *f = log_add_finding(r, REASON_LIST_MALFORMED, r->list.entries + 1);
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "ima/match.h"
+#include "policy/imapolicy.h"
+#include "policy/learned.h"
 #include "policy/policy.h"
 #include "tpm/attest.h"
 #include "tpm/pcrfile.h"
@@ -19,6 +21,7 @@ struct log_inputs {
 	struct bytes list;
 	const struct policy *policy;   /* or NULL */
 	const struct keyring *keyring; /* or NULL */
+	const struct imapolicies *ima_policies; /* or NULL */
 	bool violations_given;	       /* else the policy's rule, or a warning */
 	enum violation_rule violations;
 	struct expected_pcr expected[LOG_EXPECTED_MAX];
@@ -71,6 +74,8 @@ struct log_report {
 	uint64_t per_pcr[LIMIT_PCR + 1], first_of_pcr[LIMIT_PCR + 1];
 	struct log_target_result quote, expected;
 	bool nonce_checked;
+	size_t learned_keys;	/* of .ima, that the policy allows */
+	uint64_t signatures_remembered; /* checks that were not made again */
 	struct log_finding *findings; /* by entry; those about the whole list behind */
 	size_t n_findings, cap_findings;
 	struct writer blob;

@@ -13,10 +13,11 @@ static const struct {
 	const char *summary;
 } commands[] = {
 	{ "status", cmd_status, "attesters by state, on one screen (the default)" },
+	{ "enrol", cmd_enrol, "which hosts may attest: list, approve, reject, revoke, forget, log" },
 	{ "watch", cmd_watch, "live events from a verifier, a line each" },
 	{ "log", cmd_log, "log verify: appraise a measurement list offline" },
 	{ "quote", cmd_quote, "quote verify: check a TPM quote offline" },
-	{ "policy", cmd_policy, "policy create, policy check" },
+	{ "policy", cmd_policy, "runtime policies: create, check; 'imastream policy --help' lists all" },
 	{ "explain", cmd_explain, "what a reason means and what to do about it" },
 	{ "doctor", cmd_doctor, "can this host run a collector? numbered checks with remedies" },
 };

@@ -7,7 +7,9 @@ void feed_clear(struct feed *f)
 	*f = (struct feed){ 0 };
 }
 
-int feed_get(struct feed *f, const struct window *w, struct source *s, uint64_t index, struct item *out)
+/* 1: *out is the entry with this index, valid until the next call; 0: the source does not have it now; or negative
+ * errno. */
+static int feed_get(struct feed *f, const struct window *w, struct source *s, uint64_t index, struct item *out)
 {
 	int r;
 
@@ -29,6 +31,10 @@ int feed_get(struct feed *f, const struct window *w, struct source *s, uint64_t 
 		r = list_next(f->history, &f->entry);
 		if (r <= 0)
 			return r;
+		if (list_index(f->history) != f->at + 1) { /* trimmed between two readings; others may want what is behind */
+			feed_clear(f);
+			return -ENODATA;
+		}
 		f->have = true;
 	}
 	*out = (struct item){ .entry = f->entry };
@@ -58,6 +64,31 @@ static void context_of(struct wire_context *out, const struct item *item, uint64
 	bytes_copy(out->comm, item->comm, sizeof(out->comm));
 }
 
+static int fill(struct wire_pack *pack, struct feed *f, const struct window *w, struct source *s, const struct batch_rule *rule,
+		bool context, uint64_t end, uint64_t now_us, uint64_t *index)
+{
+	while (*index < end && wire_pack_count(pack) < rule->max_entries) {
+		struct wire_context ctx;
+		struct item item;
+		int r;
+
+		/* a single entry may be larger than the rule */
+		if (wire_pack_count(pack) > 0 && wire_pack_size(pack) >= rule->max_bytes)
+			return 0;
+		r = feed_get(f, w, s, *index, &item);
+		if (r <= 0)
+			return r;
+		context_of(&ctx, &item, now_us);
+		r = wire_pack_add(pack, &item.entry, context && item.has_context ? &ctx : NULL);
+		if (r == -EMSGSIZE && wire_pack_count(pack) > 0)
+			return 0;
+		if (r < 0)
+			return r;
+		++*index;
+	}
+	return 0;
+}
+
 int batch_fill(struct wire_pack *pack, struct feed *f, const struct window *w, struct source *s,
 	       const struct batch_rule *rule, bool context, uint64_t from, uint64_t end, uint64_t now_us,
 	       uint64_t *next, struct bytes *block)
@@ -65,29 +96,12 @@ int batch_fill(struct wire_pack *pack, struct feed *f, const struct window *w, s
 	uint64_t index = from;
 	int r;
 
-	wire_pack_begin(pack);
-	while (index < end && wire_pack_count(pack) < rule->max_entries) {
-		struct wire_context ctx;
-		struct item item;
-
-		/* a single entry may be larger than the rule */
-		if (wire_pack_count(pack) > 0 && wire_pack_size(pack) >= rule->max_bytes)
-			break;
-		r = feed_get(f, w, s, index, &item);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			break;
-		context_of(&ctx, &item, now_us);
-		r = wire_pack_add(pack, &item.entry, context && item.has_context ? &ctx : NULL);
-		if (r == -EMSGSIZE && wire_pack_count(pack) > 0)
-			break;
-		if (r < 0)
-			return r;
-		index++;
-	}
+	wire_pack_begin_known(pack, rule->set);
+	r = fill(pack, f, w, s, rule, context, end, now_us, &index);
 	if (f->history)
-		list_pause(f->history);
+		list_pause(f->history); /* whatever came of it: a reader keeps a trimmer out */
+	if (r < 0)
+		return r;
 	*next = index;
 	if (index == from) {
 		*block = (struct bytes){ NULL, 0 };

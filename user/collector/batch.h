@@ -14,15 +14,13 @@ struct feed {
 	struct ima_entry entry; /* read and not yet taken */
 };
 
-/* 1: *out is the entry with this index, valid until the next call; 0: the source does not have it now; or negative
- * errno. */
-must_use_ int feed_get(struct feed *f, const struct window *w, struct source *s, uint64_t index, struct item *out);
 void feed_clear(struct feed *f);
 
 struct batch_rule {
 	uint64_t age_us;      /* a batch waits at most this long for more; 0: it never waits */
 	uint32_t max_entries; /* closes by size; also the most that one block takes */
 	size_t max_bytes;
+	const struct wire_reference *set; /* that the receiver holds, NULL: none */
 };
 
 /* When to close a batch, given that the way is free. UINT64_MAX: nothing waits. `oldest_us`: arrival of the first entry

@@ -48,14 +48,18 @@ void boot_hello(struct wire_message *m, const struct boot *b, const struct quote
 	h->ak_public = (struct bytes){ id->ak_public, id->ak_public_n };
 	h->ek_public = (struct bytes){ id->ek_public, id->ek_public_n };
 	h->ek_cert = (struct bytes){ id->ek_cert, id->ek_cert_n };
+	h->ek_chain = (struct bytes){ id->ek_chain, id->ek_chain_n };
+	h->iak_cert = (struct bytes){ id->iak_cert, id->iak_cert_n };
 	h->label = text(b->label);
 	h->kernel = text(b->kernel);
 	h->bank = hash_tpm_alg(quoter_bank(q));
 	h->pcr_mask = pcr_mask;
 	h->list_length = list_length;
+	h->list_first = status->first;
 	h->reset_count = s->clock.reset_count;
 	h->restart_count = s->clock.restart_count;
-	h->flags = (status->test_source ? WIRE_HELLO_TEST_SOURCE : 0) | (poll_mode ? WIRE_HELLO_POLL_MODE : 0);
+	h->flags = (status->test_source ? WIRE_HELLO_TEST_SOURCE : 0) | (poll_mode ? WIRE_HELLO_POLL_MODE : 0) |
+		   (status->kexec ? WIRE_HELLO_KEXEC : 0);
 	h->support = wire_support(status);
 	for (unsigned int i = 0; i < TPM_PCR_COUNT; i++) {
 		if (i == 10 || !(pcr_mask & 1u << i))
@@ -65,4 +69,13 @@ void boot_hello(struct wire_message *m, const struct boot *b, const struct quote
 			.value = { s->pcrs[i], hash_size(quoter_bank(q)) },
 		};
 	}
+}
+
+void boot_activate(struct wire_message *m, struct bytes secret)
+{
+	struct wire_hello hello = m->hello;
+
+	*m = (struct wire_message){ .type = WIRE_ACTIVATE };
+	m->activate.hello = hello;
+	m->activate.secret = secret;
 }

@@ -16,3 +16,5 @@ must_use_ int boot_read(struct boot *b, const char *label);
 /* HELLO with the state of the last survey. `m` borrows from the arguments. */
 void boot_hello(struct wire_message *m, const struct boot *b, const struct quoter *q, uint32_t pcr_mask,
 		uint64_t list_length, const struct source_status *status, bool poll_mode);
+/* Makes an ACTIVATE of that HELLO. */
+void boot_activate(struct wire_message *m, struct bytes secret);

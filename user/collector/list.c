@@ -2,6 +2,7 @@
 #include "collector/list.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #define CHUNK (64u << 10)
 
@@ -11,8 +12,21 @@ struct list {
 	int fd;
 	bool hold_open;
 	uint64_t offset; /* bytes read and fed */
+	uint64_t base;	 /* index of the file's first entry, when `offset` was counted */
+	uint64_t next;	 /* index of the entry that comes next */
+	uint64_t skip;	 /* entries before it that the decoder has still to pass */
+	list_base_fn base_fn; /* NULL: base is 0 */
+	void *user;
+	size_t digest_size;
 	uint8_t chunk[CHUNK];
 };
+
+bool list_can_be_trimmed(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_mode & S_IWUSR;
+}
 
 void list_close(struct list **l)
 {
@@ -35,6 +49,7 @@ static int list_new(struct list **out, size_t digest_size)
 	if (!l)
 		return -ENOMEM;
 	l->fd = -1;
+	l->digest_size = digest_size;
 	r = ima_list_new(&l->decoder, IMA_LIST_BINARY, digest_size);
 	if (r < 0)
 		return r;
@@ -66,17 +81,61 @@ int list_open_fd(struct list **out, int fd, size_t digest_size)
 	return r;
 }
 
+void list_follow(struct list *l, list_base_fn base, void *user)
+{
+	l->base_fn = base;
+	l->user = user;
+}
+
+uint64_t list_index(const struct list *l)
+{
+	return l->next;
+}
+
+/* The file is open, and its head may have moved since. What the decoder had whole is yielded already. */
+static int find_place(struct list *l)
+{
+	struct ima_list *decoder;
+	uint64_t base;
+	int r = l->base_fn(l->user, &base);
+
+	if (r < 0 || base == l->base)
+		return r;
+	r = ima_list_new(&decoder, IMA_LIST_BINARY, l->digest_size);
+	if (r < 0)
+		return r;
+	ima_list_free(&l->decoder);
+	l->decoder = decoder;
+	l->offset = 0;
+	l->base = base;
+	l->next = MAX(l->next, base);
+	l->skip = l->next - base;
+	return 0;
+}
+
+static int open_file(struct list *l)
+{
+	int r;
+
+	if (l->fd >= 0)
+		return 0;
+	l->fd = open(l->path, O_RDONLY | O_CLOEXEC);
+	if (l->fd < 0)
+		return -errno;
+	r = l->base_fn ? find_place(l) : 0;
+	if (r < 0)
+		fd_cleanup(&l->fd);
+	return r;
+}
+
 /* 1: more bytes are in the decoder; 0: none. pread, because a caller's descriptor is shared between readers. */
 static int fill(struct list *l)
 {
 	ssize_t n;
-	int r;
+	int r = open_file(l);
 
-	if (l->fd < 0) {
-		l->fd = open(l->path, O_RDONLY | O_CLOEXEC);
-		if (l->fd < 0)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	do {
 		n = pread(l->fd, l->chunk, sizeof(l->chunk), (off_t)l->offset);
 	} while (n < 0 && errno == EINTR);
@@ -96,6 +155,11 @@ int list_next(struct list *l, struct ima_entry *out)
 
 		switch (ima_list_next(l->decoder, out)) {
 		case IMA_LIST_ENTRY:
+			if (l->skip > 0) {
+				l->skip--;
+				continue;
+			}
+			l->next++;
 			return 1;
 		case IMA_LIST_BAD:
 			return -EBADMSG;
@@ -123,15 +187,27 @@ int list_skip(struct list *l, uint64_t n)
 	return 1;
 }
 
+int list_seek(struct list *l, uint64_t index)
+{
+	struct ima_entry e;
+	int r = open_file(l); /* only then it is known where it begins */
+
+	while (r >= 0 && l->next < index) {
+		r = list_next(l, &e);
+		if (r == 0)
+			return 0;
+	}
+	if (r >= 0)
+		r = l->next == index ? 1 : -ENODATA;
+	if (r < 0)
+		list_pause(l);
+	return r;
+}
+
 void list_pause(struct list *l)
 {
 	if (l->path && !l->hold_open)
 		fd_cleanup(&l->fd);
-}
-
-uint64_t list_position(const struct list *l)
-{
-	return ima_list_count(l->decoder);
 }
 
 const char *list_error(const struct list *l)

@@ -4,23 +4,9 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/text.h"
-#include "imastream/reason.h"
+#include "collector/peer_private.h"
 
-#define ROUNDS_MAX_US 30000000u
-#define RESUMES_MAX 8u
 #define RESETS_MAX 3u
-#define REPLACED_MIN_US 5000000u
-
-static const char *const state_names[] = {
-	[WIRE_STATE_ENROLLING] = "enrolling",
-	[WIRE_STATE_TRUSTED] = "trusted",
-	[WIRE_STATE_WARNING] = "warning",
-	[WIRE_STATE_UNTRUSTED] = "untrusted",
-	[WIRE_STATE_STALE] = "stale",
-	[WIRE_STATE_REBOOTING] = "rebooting",
-	[WIRE_STATE_UNPROVEN] = "unproven",
-};
 
 void peer_init(struct peer *p, const char *name, bool poll_mode, bool group, uint64_t seed)
 {
@@ -28,10 +14,24 @@ void peer_init(struct peer *p, const char *name, bool poll_mode, bool group, uin
 	snprintf(p->name, sizeof(p->name), "%s", name);
 }
 
+void peer_moved(struct peer *p, const char *name)
+{
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	p->next_url = false;
+	p->cursor = p->proven = p->covered = 0;
+	p->rtt_us = 0;
+	p->verdict_known = false;
+}
+
+void peer_clear(struct peer *p)
+{
+	writer_free(&p->set.got);
+}
+
 /* --- back-off ------------------------------------------------------------------------------------------------------- */
 
 /* xorshift64 (Marsaglia 2003): only spreads retries, nothing depends on it. */
-static uint64_t jitter(struct peer *p, uint64_t us)
+uint64_t peer_jitter(struct peer *p, uint64_t us)
 {
 	p->random ^= p->random << 13;
 	p->random ^= p->random >> 7;
@@ -39,7 +39,7 @@ static uint64_t jitter(struct peer *p, uint64_t us)
 	return us - us / 4 + p->random % (us / 2 + 1);
 }
 
-static uint64_t growing(uint64_t first, uint64_t max, unsigned int n)
+uint64_t peer_growing(uint64_t first, uint64_t max, unsigned int n)
 {
 	uint64_t us = first;
 
@@ -48,29 +48,32 @@ static uint64_t growing(uint64_t first, uint64_t max, unsigned int n)
 	return MIN(us, max);
 }
 
-static void leave_session(struct peer *p)
+void peer_leave_session(struct peer *p)
 {
 	p->drop_evidence = p->evidence != PEER_NOTHING;
 	p->drop_wait = p->waiting;
+	p->drop_fetch = p->fetching;
+	p->fetching = false;
 	p->evidence = PEER_NOTHING;
 	p->waiting = false;
 	p->quote.stage = PEER_QUOTE_NONE;
 	p->nonce_fresh = false;
 	p->demand_us = 0;
+	p->authenticated = false;
+	peer_activation_end(p);
 }
 
-/* Comes back with HELLO after at least `least_us`; 0: grows with the failures in a row. */
-static void back_off(struct peer *p, uint64_t least_us, uint64_t now)
+void peer_back_off(struct peer *p, uint64_t least_us, uint64_t now)
 {
-	uint64_t pause = growing(PEER_RETRY_FIRST_US, PEER_RETRY_MAX_US, p->failures);
+	uint64_t pause = peer_growing(PEER_RETRY_FIRST_US, PEER_RETRY_MAX_US, p->failures);
 
 	pause = MAX(pause, least_us);
 	pause = MIN(pause, (uint64_t)PEER_RETRY_MAX_US);
-	leave_session(p);
+	peer_leave_session(p);
 	p->failures++;
 	p->next_url = p->group;
 	p->state = PEER_WAITING;
-	p->retry_us = now + jitter(p, pause);
+	p->retry_us = now + peer_jitter(p, pause);
 	p->counters.reconnects++;
 }
 
@@ -84,9 +87,13 @@ enum peer_request peer_wants(const struct peer *p, uint64_t now)
 	case PEER_WAITING:
 		return now >= p->retry_us ? PEER_HELLO : PEER_NOTHING;
 	case PEER_GREETING:
-		return PEER_HELLO;
+		if (p->activation.stage == PEER_ACTIVATION_NONE)
+			return PEER_HELLO;
+		return p->activation.stage == PEER_ACTIVATION_READY ? PEER_ACTIVATE : PEER_NOTHING;
 	case PEER_STREAMING:
-		return p->quote.stage == PEER_QUOTE_READY ? PEER_QUOTE : PEER_ENTRIES;
+		if (p->quote.stage == PEER_QUOTE_READY)
+			return PEER_QUOTE;
+		return p->authenticated ? PEER_ENTRIES : PEER_NOTHING;
 	}
 	return PEER_NOTHING;
 }
@@ -104,6 +111,9 @@ uint64_t peer_wake_at(const struct peer *p)
 		at = p->retry_us;
 	else if (p->state == PEER_STREAMING && !p->waiting)
 		at = p->wait_not_before_us;
+	if (p->state == PEER_STREAMING && p->authenticated && p->set.stage == PEER_SET_FETCHING && !p->fetching &&
+	    (!at || p->set.not_before_us < at))
+		at = p->set.not_before_us;
 	if (p->lost_us && (!at || p->lost_us + PEER_LOST_US < at))
 		at = p->lost_us + PEER_LOST_US;
 	return at;
@@ -124,6 +134,10 @@ void peer_sent(struct peer *p, enum peer_request request, uint64_t next, uint64_
 		p->waiting = true;
 		return;
 	}
+	if (request == PEER_FETCH) {
+		p->fetching = true;
+		return;
+	}
 	p->evidence = request;
 	p->evidence_sent_us = now;
 	p->evidence_next = next;
@@ -131,6 +145,9 @@ void peer_sent(struct peer *p, enum peer_request request, uint64_t next, uint64_
 	case PEER_HELLO:
 		p->state = PEER_GREETING;
 		p->counters.hellos++;
+		break;
+	case PEER_ACTIVATE:
+		p->counters.activations++;
 		break;
 	case PEER_QUOTE:
 		p->quote.stage = PEER_QUOTE_SENT;
@@ -148,6 +165,7 @@ void peer_sent(struct peer *p, enum peer_request request, uint64_t next, uint64_
 		break;
 	case PEER_NOTHING:
 	case PEER_WAIT:
+	case PEER_FETCH:
 		break;
 	}
 }
@@ -182,7 +200,7 @@ void peer_demand(struct peer *p, uint64_t at)
 }
 
 void peer_quote_begin(struct peer *p, const uint8_t attester[WIRE_DIGEST_SIZE], uint64_t surely, uint64_t known,
-		      uint32_t position, uint8_t out[WIRE_DIGEST_SIZE])
+		      uint64_t measured, uint32_t position, uint8_t out[WIRE_DIGEST_SIZE])
 {
 	struct wire_commitment_inputs in = { .seq = p->quote_seq + 1, .surely = surely };
 
@@ -193,7 +211,7 @@ void peer_quote_begin(struct peer *p, const uint8_t attester[WIRE_DIGEST_SIZE], 
 	wire_commitment(&in, out);
 	p->quote = (struct peer_quote){
 		.stage = PEER_QUOTE_TAKING, .first_time = true, .seq = in.seq, .surely = surely, .covered = known,
-		.position = position,
+		.measured = measured, .position = position,
 	};
 	bytes_copy(p->quote.nonce, p->nonce, sizeof(p->nonce));
 	bytes_copy(p->quote.commitment, out, WIRE_DIGEST_SIZE);
@@ -227,210 +245,11 @@ void peer_quote_failed(struct peer *p, uint64_t now)
 	peer_demand(p, now);
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------------- */
-
-static void take_nonce(struct peer *p, const uint8_t nonce[WIRE_NONCE_SIZE])
-{
-	bytes_copy(p->nonce, nonce, WIRE_NONCE_SIZE);
-	p->nonce_fresh = true;
-}
-
-static void take_verdict(struct peer *p, uint8_t state)
-{
-	if (p->verdict_known && p->verdict == state)
-		return;
-	p->verdict = state;
-	p->verdict_known = true;
-	if (state < ARRAY_SIZE(state_names))
-		log_info("%s: this host is %s", p->name, state_names[state]);
-}
-
-static void on_welcome(struct peer *p, const struct wire_welcome *m, uint64_t now)
-{
-	leave_session(p);
-	p->drop_evidence = false; /* its answer is this one */
-	p->state = PEER_STREAMING;
-	bytes_copy(p->session, m->session, sizeof(p->session));
-	take_nonce(p, m->nonce);
-	p->cursor = m->resume;
-	p->proven = 0;
-	p->covered = 0;
-	p->quote_seq = 0;
-	memset(p->previous, 0, sizeof(p->previous));
-	p->heartbeat_ms = m->heartbeat_ms;
-	p->max_message = m->max_message;
-	p->max_block_entries = m->max_block_entries;
-	p->unproven_rounds = 0;
-	p->resumes_in_a_row = 0;
-	p->resets = 0;
-	p->wait_not_before_us = now;
-	peer_demand(p, now); /* a session is worth nothing before its first quote */
-	log_info("%s: session open, sending from entry %llu", p->name, (unsigned long long)m->resume);
-}
-
-/* What a quote left unproven is asked for again: at once the first time (its last entry may not have been extended
- * yet), then with growing pauses, so that a list that cannot match does not keep the TPM busy. */
-static void quote_again(struct peer *p, uint64_t now)
-{
-	uint64_t pause = p->unproven_rounds ? growing(10000, ROUNDS_MAX_US, p->unproven_rounds) : 0;
-
-	p->unproven_rounds++;
-	if (!p->poll_mode)
-		peer_demand(p, now + pause);
-}
-
-static void on_ack(struct peer *p, const struct wire_ack *m, enum peer_request to, uint64_t now)
-{
-	p->failures = 0;
-	p->resets = 0;
-	p->resumes_in_a_row = 0;
-	p->cursor = m->next;
-	p->proven = MAX(p->proven, m->proven);
-	if (m->has_nonce)
-		take_nonce(p, m->nonce);
-	take_verdict(p, m->state);
-	if (to != PEER_QUOTE)
-		return;
-	p->quote.stage = PEER_QUOTE_NONE;
-	if (m->quote_wanted || m->proven < p->quote.covered)
-		quote_again(p, now);
-	else
-		p->unproven_rounds = 0;
-	if (m->quote_wanted)
-		log_warn("%s: the quote did not prove what it should (%s)", p->name, reason_name(m->reason));
-}
-
-static void on_resume(struct peer *p, const struct wire_resume *m, enum peer_request to, uint64_t now)
-{
-	p->counters.resumes++;
-	p->cursor = m->from;
-	if (to == PEER_QUOTE)
-		p->quote.stage = PEER_QUOTE_READY;
-	if (++p->resumes_in_a_row < RESUMES_MAX)
-		return;
-	log_warn("%s: asks for entry %llu again and again; starting over", p->name, (unsigned long long)m->from);
-	back_off(p, 0, now);
-}
-
-static void on_reject(struct peer *p, const struct wire_reject *m, uint64_t now)
-{
-	cleanup_writer_ struct writer detail = WRITER(1024);
-	const struct reason_info *info = reason_info(m->reason);
-	uint64_t least = (uint64_t)m->retry_ms * 1000u;
-	const char *text;
-
-	p->counters.rejects++;
-	if (m->reason == REASON_SESSION_UNKNOWN && p->state == PEER_STREAMING && p->failures < 2) {
-		log_info("%s: does not know the session any more; starting a new one", p->name);
-		leave_session(p);
-		p->failures++; /* forgiven by the next ACK */
-		p->state = PEER_GREETING;
-		return;
-	}
-	write_quoted(&detail, m->detail, LIMIT_LABEL);
-	text = writer_cstr(&detail);
-	log_warn("%s: refused: %s: %s%s%s; %s", p->name, reason_name(m->reason), info ? info->text : "no text for it",
-		 m->detail.n ? ": " : "", m->detail.n && text ? text : "",
-		 info ? info->remedy : "is the verifier a newer release?");
-	if (m->retry_ms == 0)
-		least = m->reason == REASON_SESSION_UNKNOWN ? 0 : PEER_RETRY_MAX_US; /* nothing changes soon */
-	if (m->reason == REASON_SESSION_REPLACED)
-		least = MAX((uint64_t)m->retry_ms * 1000u, (uint64_t)REPLACED_MIN_US);
-	back_off(p, least, now);
-}
-
-static void on_directive(struct peer *p, const struct wire_directive *m, uint64_t now)
-{
-	p->counters.directives++;
-	if (m->has_nonce)
-		take_nonce(p, m->nonce);
-	if (m->flags & WIRE_DIRECTIVE_GOODBYE) {
-		log_info("%s: says goodbye", p->name);
-		back_off(p, PEER_RETRY_FIRST_US, now);
-		return;
-	}
-	if (m->flags & WIRE_DIRECTIVE_QUOTE)
-		peer_demand(p, now);
-}
-
-static void measure_round_trip(struct peer *p, uint64_t now)
-{
-	uint64_t took = now - p->evidence_sent_us;
-	uint32_t us = took > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)took;
-
-	p->rtt_us = p->rtt_us ? p->rtt_us - p->rtt_us / 8 + us / 8 : MAX(us, 1u);
-}
-
-/* Whether an answer of this type may follow the request. */
-static bool fits(enum wire_type answer, enum peer_request to)
-{
-	switch (answer) {
-	case WIRE_REJECT:
-		return true;
-	case WIRE_WELCOME:
-	case WIRE_CHALLENGE:
-		return to == PEER_HELLO;
-	case WIRE_ACK:
-	case WIRE_RESUME:
-		return to == PEER_ENTRIES || to == PEER_QUOTE;
-	case WIRE_DIRECTIVE:
-		return to == PEER_WAIT;
-	default:
-		return false;
-	}
-}
-
-void peer_answer(struct peer *p, bool wait_slot, struct bytes message, uint64_t now)
-{
-	enum peer_request to = wait_slot ? PEER_WAIT : p->evidence;
-	struct wire_message m;
-	const char *where = "";
-	enum wire_decode_outcome outcome = wire_decode(message, &m, &where);
-
-	if (wait_slot) {
-		if (!p->waiting)
-			return;
-		p->waiting = false;
-	} else {
-		if (to == PEER_NOTHING)
-			return;
-		p->evidence = PEER_NOTHING;
-		/* HELLO may have waited for a connection, and what is refused for a verifier that restarted */
-		if (to != PEER_HELLO && outcome == WIRE_DECODE_OK && m.type != WIRE_REJECT)
-			measure_round_trip(p, now);
-	}
-	if (outcome != WIRE_DECODE_OK || !fits(m.type, to)) {
-		log_warn("%s: an answer that is not of the protocol (%s)", p->name, where && *where ? where : "type");
-		back_off(p, PEER_RETRY_MAX_US / 2, now);
-		return;
-	}
-	switch (m.type) {
-	case WIRE_WELCOME:
-		on_welcome(p, &m.welcome, now);
-		break;
-	case WIRE_ACK:
-		on_ack(p, &m.ack, to, now);
-		break;
-	case WIRE_RESUME:
-		on_resume(p, &m.resume, to, now);
-		break;
-	case WIRE_DIRECTIVE:
-		on_directive(p, &m.directive, now);
-		break;
-	case WIRE_CHALLENGE:
-		log_warn("%s: asks for an activation that this release does not do; enrol the attestation key there",
-			 p->name);
-		back_off(p, PEER_RETRY_MAX_US, now);
-		break;
-	default:
-		on_reject(p, &m.reject, now);
-		break;
-	}
-}
+/* --- connections ---------------------------------------------------------------------------------------------------- */
 
 void peer_give_up(struct peer *p, uint64_t now)
 {
-	back_off(p, PEER_RETRY_MAX_US, now);
+	peer_back_off(p, PEER_RETRY_MAX_US, now);
 }
 
 static void say_unreachable(const struct peer *p)
@@ -438,20 +257,22 @@ static void say_unreachable(const struct peer *p)
 	log_warn("%s: no connection. Is the verifier up? With TLS: do the certificates of both sides fit?", p->name);
 }
 
-/* Nobody is there: the socket goes on dialling, so there is nothing to wait for, but in a group another one's turn. */
+/* Nobody is there: the socket goes on dialling, so there is nothing to wait for, but in a group another one's turn. A single one
+ * gets a new socket every other time: the pauses between nng's dials are by the wall clock (libnng 1.5.2), and when that is set
+ * back during one, the old socket dials again only when the clock is there again. */
 static void unreachable(struct peer *p, uint64_t now)
 {
 	if ((p->failures & (p->failures - 1)) == 0) /* the first time, the second, the fourth, the eighth ... */
 		say_unreachable(p);
-	leave_session(p);
+	peer_leave_session(p);
 	p->failures++;
 	p->counters.reconnects++;
 	p->state = PEER_GREETING;
+	p->next_url = p->group || p->failures % 2 == 0;
 	if (!p->group)
 		return;
-	p->next_url = true;
 	p->state = PEER_WAITING;
-	p->retry_us = now + jitter(p, PEER_RETRY_FIRST_US);
+	p->retry_us = now + peer_jitter(p, PEER_RETRY_FIRST_US);
 }
 
 void peer_connection(struct peer *p, bool connected, uint64_t now)
@@ -484,7 +305,7 @@ void peer_failed(struct peer *p, bool wait_slot, int status, bool connected, uin
 
 	if (wait_slot) {
 		p->waiting = false;
-		p->wait_not_before_us = now + jitter(p, PEER_RETRY_FIRST_US);
+		p->wait_not_before_us = now + peer_jitter(p, PEER_RETRY_FIRST_US);
 		p->redial = status == -ETIMEDOUT && connected;
 		return;
 	}
@@ -501,5 +322,5 @@ void peer_failed(struct peer *p, bool wait_slot, int status, bool connected, uin
 	}
 	log_warn("%s: no answer: %s", p->name, strerror(-status));
 	p->redial = true;
-	back_off(p, 0, now);
+	peer_back_off(p, 0, now);
 }

@@ -7,11 +7,16 @@
  *      ^                    |                  |   ^______________________________|
  *      '---- failure -------'--- REJECT, silence, goodbye (session-unknown: GREETING at once)
  *
- * Two slots: evidence (HELLO, ENTRIES, QUOTE: one at a time) and WAIT (the verifier's long poll). */
+ * In GREETING, HELLO may be answered with CHALLENGE: the TPM's work, then ACTIVATE, then as after HELLO.
+ * In STREAMING, the first evidence is a QUOTE; only then there are ENTRIES.
+ *
+ * Three slots: evidence (HELLO, ACTIVATE, ENTRIES, QUOTE: one at a time), WAIT (the verifier's long poll), and FETCH, which never
+ * holds up the others. */
 #pragma once
 
 #include "tpm/device.h"
 #include "wire/msg.h"
+#include "wire/reference.h"
 
 #define PEER_NAME_MAX 256u
 #define PEER_RETRY_FIRST_US 250000u
@@ -23,7 +28,26 @@
 #define PEER_WAIT_GRACE_MS 10000u /* over two heartbeats */
 
 enum peer_state { PEER_WAITING, PEER_GREETING, PEER_STREAMING };
-enum peer_request { PEER_NOTHING, PEER_HELLO, PEER_ENTRIES, PEER_QUOTE, PEER_WAIT };
+enum peer_request { PEER_NOTHING, PEER_HELLO, PEER_ACTIVATE, PEER_ENTRIES, PEER_QUOTE, PEER_WAIT, PEER_FETCH };
+
+enum peer_activation_stage {
+	PEER_ACTIVATION_NONE,
+	PEER_ACTIVATION_WANTED,	 /* a CHALLENGE waits for the TPM */
+	PEER_ACTIVATION_WORKING, /* the TPM works */
+	PEER_ACTIVATION_READY,	 /* the secret is to be sent */
+};
+
+struct peer_activation {
+	enum peer_activation_stage stage;
+	uint32_t serial; /* of the CHALLENGE: a result for an older one is dropped */
+	uint8_t blob[LIMIT_CREDENTIAL], encrypted[LIMIT_CREDENTIAL];
+	size_t blob_n, encrypted_n;
+	uint8_t secret[LIMIT_CREDENTIAL_SECRET];
+	size_t secret_n;
+	/* A verifier must not keep the TPM busy: these outlive sessions and answers. */
+	unsigned int recent; /* activations without a long pause between */
+	uint64_t last_us, not_before_us;
+};
 
 enum peer_quote_stage {
 	PEER_QUOTE_NONE,
@@ -37,6 +61,7 @@ struct peer_quote {
 	bool first_time; /* not sent before */
 	uint64_t seq, surely;
 	uint64_t covered; /* entries that were known when TPM2_Quote started */
+	uint64_t measured; /* entries that the kernel counted then */
 	uint64_t end;	  /* every entry that it can cover lies below */
 	uint8_t nonce[WIRE_NONCE_SIZE];
 	uint8_t commitment[WIRE_DIGEST_SIZE];
@@ -47,8 +72,27 @@ struct peer_quote {
 	uint64_t quote_us, returned_us;
 };
 
+enum peer_set_stage {
+	PEER_SET_NONE,
+	PEER_SET_NAMED,	   /* is it here already? */
+	PEER_SET_FETCHING,
+	PEER_SET_COMPLETE, /* all bytes came: are they the set? */
+	PEER_SET_READY,
+	PEER_SET_REFUSED,
+};
+
+/* The reference set that the verifier named last. */
+struct peer_set {
+	enum peer_set_stage stage;
+	uint8_t digest[WIRE_DIGEST_SIZE];
+	uint32_t size;
+	struct writer got; /* so far */
+	uint64_t not_before_us;
+	unsigned int failures;
+};
+
 struct peer_counters {
-	uint64_t hellos, batches, quotes, resumes, reconnects, rejects, directives;
+	uint64_t hellos, activations, batches, quotes, resumes, reconnects, rejects, directives;
 };
 
 struct peer {
@@ -59,20 +103,31 @@ struct peer {
 	uint64_t retry_us;
 	unsigned int failures; /* in a row, until an ACK */
 	unsigned int resets;   /* connections lost under a request, in a row */
-	bool next_url;	       /* take the next one of the group before the next HELLO */
-	bool drop_evidence, drop_wait; /* what is pending there is void: cancel it */
+	bool next_url;	       /* take the next one of the group before the next HELLO; of one: another socket */
+	bool drop_evidence, drop_wait, drop_fetch; /* what is pending there is void: cancel it */
 	bool redial;
 	uint64_t random; /* state of the jitter's generator */
 
 	enum peer_request evidence; /* pending in the evidence slot */
 	uint64_t evidence_sent_us;
 	uint64_t evidence_next; /* index behind the entries of the pending message */
+	uint32_t evidence_set;	/* number of the reference set that its block may need; 0: none */
 	bool waiting;		/* WAIT is pending */
 	uint64_t lost_us;	/* the connection went then and is not back; 0: it is, or that was told */
 	bool lost_told;
 	uint64_t wait_not_before_us;
 
+	struct peer_set set;
+	bool fetching; /* FETCH is pending */
+	uint64_t fetch_due_us; /* of another set, at an even pace */
+	bool drop_set; /* the verifier does not have the set that is in use */
+
+	struct peer_activation activation;
+	unsigned int same_rejects; /* REJECTs for the same reason in a row: told ever more rarely */
+	uint32_t last_reject;
+
 	uint8_t session[WIRE_SESSION_SIZE];
+	bool authenticated; /* the verifier has taken a QUOTE of this session: it takes ENTRIES now */
 	uint8_t nonce[WIRE_NONCE_SIZE];
 	bool nonce_fresh;
 	uint64_t cursor; /* the verifier has the entries below */
@@ -93,8 +148,13 @@ struct peer {
 };
 
 void peer_init(struct peer *p, const char *name, bool poll_mode, bool group, uint64_t seed);
+void peer_clear(struct peer *p);
 
-/* What the evidence slot should carry now; PEER_ENTRIES means that it is free for a batch, if one is due. */
+/* The next URL of the group: what the verifier before this one had and said is not known of this one. */
+void peer_moved(struct peer *p, const char *name);
+
+/* What the evidence slot should carry now; PEER_ENTRIES means that it is free for a batch, if one is due. While the session
+ * is not authenticated there is only PEER_QUOTE, with entries only if they reach `surely`. */
 enum peer_request peer_wants(const struct peer *p, uint64_t now);
 bool peer_wants_wait(const struct peer *p, uint64_t now);
 /* Next time to ask again although nothing happened; 0: none. */
@@ -108,6 +168,24 @@ void peer_sent(struct peer *p, enum peer_request request, uint64_t next, uint64_
 void peer_answer(struct peer *p, bool wait_slot, struct bytes message, uint64_t now);
 /* No answer: a negative errno of the transport. */
 void peer_failed(struct peer *p, bool wait_slot, int status, bool connected, uint64_t now);
+
+/* Whether a CHALLENGE waits for the TPM. peer_activate_begin() when it starts to work on p->activation; the result comes with
+ * the serial of that moment: 0 and the secret, positive when the TPM refuses the credential, or a negative errno; `what` is
+ * the TPM's text. */
+bool peer_wants_activation(const struct peer *p);
+void peer_activate_begin(struct peer *p);
+void peer_activated(struct peer *p, uint32_t serial, int status, struct bytes secret, const char *what, uint64_t took_us,
+		    uint64_t now);
+
+/* What becomes of a set that is PEER_SET_NAMED or PEER_SET_COMPLETE: it is here; it must be fetched; it cannot be used. */
+void peer_set_ready(struct peer *p);
+void peer_set_fetch(struct peer *p, uint64_t now);
+void peer_set_refuse(struct peer *p, uint64_t now);
+/* Its slot is free for a FETCH, which is this one. peer_sent(), then one of the next two. */
+bool peer_wants_fetch(const struct peer *p, uint64_t now);
+void peer_fetch_message(const struct peer *p, struct wire_message *m);
+void peer_fetch_answer(struct peer *p, struct bytes message, uint64_t now);
+void peer_fetch_failed(struct peer *p, uint64_t now);
 
 /* Whether there is a connection, whenever that may have changed. */
 void peer_connection(struct peer *p, bool connected, uint64_t now);
@@ -126,9 +204,9 @@ bool peer_can_quote(const struct peer *p);
 /* Asks for a quote from `at` on (heartbeat, poll timer). */
 void peer_demand(struct peer *p, uint64_t at);
 /* A quote starts for this peer, whose commitment goes to *out, at `position` among those of all peers. `known`: entries
- * known now; `surely`: entries surely extended. */
+ * known now; `surely`: entries surely extended; `measured`: what the kernel counts. */
 void peer_quote_begin(struct peer *p, const uint8_t attester[WIRE_DIGEST_SIZE], uint64_t surely, uint64_t known,
-		      uint32_t position, uint8_t out[WIRE_DIGEST_SIZE]);
+		      uint64_t measured, uint32_t position, uint8_t out[WIRE_DIGEST_SIZE]);
 /* It is there: commitments, quote and times are copied from `taken`; `end` as in struct peer_quote. */
 void peer_quote_taken(struct peer *p, const struct peer_quote *taken, uint64_t end);
 void peer_quote_failed(struct peer *p, uint64_t now);

@@ -2,6 +2,7 @@
 /* Between pipeline.c (the order of work) and pipeline_run.c (start, events, end) only. */
 #pragma once
 
+#include "base/sandbox.h"
 #include "collector/boot.h"
 #include "collector/member.h"
 #include "collector/pipeline.h"
@@ -11,6 +12,9 @@
 
 struct pipeline {
 	const struct collector_options *options;
+	struct sandbox sandbox;
+	char sandbox_text[256]; /* what of it is in force */
+	struct keeper *keeper; /* of --tls-key, NULL: none */
 	struct loop *loop;
 	struct loop_timer *timer;
 	struct boot boot;
@@ -23,6 +27,7 @@ struct pipeline {
 	struct window *window;
 	uint64_t visible; /* entries that the verifiers may see: all, or in poll mode those of the last tick */
 	struct wire_pack *pack;
+	struct set_cache *sets;
 	struct writer message;
 	struct member members[LIMIT_VERIFIERS];
 	size_t n_members;
@@ -30,8 +35,13 @@ struct pipeline {
 	bool quote_on_change; /* the quote in flight */
 	uint8_t commitments[LIMIT_COMMITMENTS][WIRE_DIGEST_SIZE];
 	uint32_t n_commitments;
+	size_t activating;	      /* whose credential the TPM works on */
+	uint32_t activating_serial;
 	uint64_t next_wake_us; /* collected during a turn */
 	struct log_limit source_log;
+	uint64_t unnoticed, lost; /* source_status, as told */
+	struct trim trim;
+	unsigned int busy_tries; /* in a row, the list was open for writing */
 	struct stats stats;
 };
 

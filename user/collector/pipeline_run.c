@@ -2,15 +2,34 @@
 /* Start, events and end of the pipeline. */
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/notify.h"
+#include "base/resident.h"
 #include "base/text.h"
+#include "collector/confine.h"
 #include "collector/pipeline_private.h"
+#include "net/keeper.h"
 
-#define ZSTD_LEVEL 3
+#define ZSTD_LEVEL 6
 
 /* --- counters ------------------------------------------------------------------------------------------------------- */
+
+/* A verifier may have entries that we have not seen yet (a test source that is read again). */
+static void account(struct stats_gathered *g, const struct peer *peer)
+{
+	uint64_t sent = peer->evidence == PEER_NOTHING ? peer->cursor : MAX(peer->cursor, peer->evidence_next);
+
+	g->verifiers[g->n_verifiers].name = peer->name;
+	g->verifiers[g->n_verifiers].acknowledged = peer->cursor;
+	g->verifiers[g->n_verifiers].proven = peer->proven;
+	g->verifiers[g->n_verifiers].quote_pending = peer->quote.stage != PEER_QUOTE_NONE;
+	g->verifiers[g->n_verifiers].in_flight = sent - peer->cursor;
+	g->verifiers[g->n_verifiers].waiting = g->entries > sent ? g->entries - sent : 0;
+	g->n_verifiers++;
+}
 
 static void gather(const struct pipeline *p, struct stats_gathered *g)
 {
@@ -21,6 +40,8 @@ static void gather(const struct pipeline *p, struct stats_gathered *g)
 		.cpu_us = clock_cpu_us(),
 		.acknowledged = UINT64_MAX,
 		.proven = UINT64_MAX,
+		.sandbox = p->sandbox_text,
+		.set_bytes = set_cache_bytes(p->sets),
 	};
 	source_status(p->source, &g->source);
 	for (size_t i = 0; i < p->n_members; i++) {
@@ -39,10 +60,11 @@ static void gather(const struct pipeline *p, struct stats_gathered *g)
 		g->acknowledged = MIN(g->acknowledged, m->peer.cursor);
 		g->proven = MIN(g->proven, m->peer.proven);
 		g->rtt_us = MAX(g->rtt_us, m->peer.rtt_us);
+		account(g, &m->peer);
 	}
 }
 
-static void write_stats(const struct pipeline *p)
+static void write_stats(const struct pipeline *p, uint64_t measured)
 {
 	cleanup_writer_ struct writer w = WRITER(65536);
 	struct stats_gathered g;
@@ -51,6 +73,7 @@ static void write_stats(const struct pipeline *p)
 	if (!p->options->stats_file)
 		return;
 	gather(p, &g);
+	g.measured = measured;
 	stats_json(&w, &p->stats, &g, clock_mono_us());
 	r = writer_status(&w);
 	if (r == 0)
@@ -117,8 +140,12 @@ static int on_stop(void *user, uint32_t events unused_)
 
 static int on_stats(void *user, uint32_t events unused_)
 {
-	write_stats(user);
-	return 0;
+	struct pipeline *p = user;
+	uint64_t measured = source_measured(p->source);
+	int r = poll_mode(p) ? 0 : pipeline_pull(p, clock_mono_us()); /* then what was counted before has been seen */
+
+	write_stats(p, measured);
+	return r < 0 ? r : pipeline_turn(p);
 }
 
 static int on_hangup(void *user unused_, uint32_t events unused_)
@@ -135,6 +162,8 @@ static int open_tpm(struct pipeline *p, struct writer *why)
 	const struct quoter_options q = {
 		.tcti = o->tcti,
 		.ak_alg = o->ak_alg,
+		.ak_handle = o->ak_handle,
+		.iak_cert = o->iak_cert,
 		.bank_auto = o->bank == BANK_AUTO,
 		.bank = o->bank == BANK_AUTO ? HASH_SHA256 : o->bank,
 		.pcr_mask = o->pcr_mask,
@@ -154,6 +183,7 @@ static int open_kernel(struct pipeline *p, struct writer *why)
 		.securityfs = p->options->securityfs,
 		.support = p->options->support,
 		.ring_bytes = (uint32_t)p->options->ring_bytes,
+		.trim = p->options->trim_acknowledged,
 		.poll_mode = poll_mode(p),
 	};
 	struct ring_probe probe;
@@ -193,11 +223,14 @@ static int open_source(struct pipeline *p, struct writer *why)
 static int open_members(struct pipeline *p, struct writer *why)
 {
 	for (size_t i = 0; i < p->options->verifiers.n; i++) {
-		int r = member_open(&p->members[p->n_members++], p->options->verifiers.items[i], p->options, p->loop,
-				    on_member, p, why);
+		int r = member_open(&p->members[p->n_members++], p->options->verifiers.items[i], p->options, p->keeper,
+				    p->sets, p->loop, on_member, p, why);
 
 		if (r < 0)
 			return r;
+		if (p->options->trim_acknowledged && p->members[i].n_urls > 1)
+			log_info("--trim-acknowledged: the kernel forgets only what each of the %zu verifiers of %s has proven for itself",
+				 p->members[i].n_urls, p->options->verifiers.items[i]);
 	}
 	return 0;
 }
@@ -215,6 +248,59 @@ static int add_signals(struct pipeline *p)
 			return r;
 	}
 	return 0;
+}
+
+static int on_keeper(void *user, uint32_t events unused_)
+{
+	struct pipeline *p = user;
+
+	log_error("the keeper of the TLS key (process %d) is gone: no verifier could be reached any more",
+		  (int)keeper_pid(p->keeper));
+	return -EPIPE;
+}
+
+static int start_keeper(struct pipeline *p, struct writer *why)
+{
+	const char *key = p->options->tls_key, *problem = "";
+	int r = key ? keeper_start(&p->keeper, key, &p->sandbox, &problem) : 0;
+
+	if (r < 0)
+		write_fmt(why, "cannot use the private key %s: %s", key, problem);
+	else if (p->keeper)
+		r = loop_add_fd(p->loop, keeper_fd(p->keeper), EPOLLRDHUP, on_keeper, p);
+	return r;
+}
+
+static int confine(struct pipeline *p, struct writer *why)
+{
+	cleanup_writer_ struct writer line = WRITER(sizeof(p->sandbox_text));
+	struct sandbox_report report;
+	int r = collector_sandbox(&p->sandbox, p->options, why);
+
+	if (r == 0)
+		r = start_keeper(p, why);
+	if (r == 0)
+		r = collector_confine(&p->sandbox, p->options, &report, why);
+	if (r < 0)
+		return r;
+	sandbox_describe(&report, &line);
+	snprintf(p->sandbox_text, sizeof(p->sandbox_text), "%s", writer_cstr(&line) ? (const char *)line.p : "");
+	return 0;
+}
+
+/* BPF programs are loaded with the rights of the start. All else, the TPM too, is opened as it will be opened again later:
+ * confined, and before the first thread. A test source needs the TPM's banks. */
+static int open_all(struct pipeline *p, struct writer *why)
+{
+	int r = p->options->test_pipe ? 0 : open_source(p, why);
+
+	if (r == 0)
+		r = confine(p, why);
+	if (r == 0)
+		r = open_tpm(p, why);
+	if (r == 0 && p->options->test_pipe)
+		r = open_source(p, why);
+	return r == 0 ? open_members(p, why) : r;
 }
 
 int pipeline_new(struct pipeline **out, const struct collector_options *o, struct writer *why)
@@ -242,11 +328,9 @@ int pipeline_new(struct pipeline **out, const struct collector_options *o, struc
 	if (r == 0)
 		r = wire_pack_new(&p->pack, ZSTD_LEVEL);
 	if (r == 0)
-		r = open_tpm(p, why);
+		r = set_cache_new(&p->sets, collector_cache_folder(o), (size_t)o->reference_max);
 	if (r == 0)
-		r = open_source(p, why);
-	if (r == 0)
-		r = open_members(p, why);
+		r = open_all(p, why);
 	if (r < 0)
 		return r;
 	*out = TAKE_PTR(p);
@@ -265,8 +349,11 @@ void pipeline_free(struct pipeline **pipeline)
 	source_free(&p->source);
 	window_free(&p->window);
 	wire_pack_free(&p->pack);
+	set_cache_free(&p->sets);
 	writer_free(&p->message);
 	loop_free(&p->loop);
+	keeper_free(&p->keeper);
+	sandbox_clear(&p->sandbox);
 	free(p);
 }
 
@@ -305,11 +392,12 @@ int pipeline_run(struct pipeline *p)
 	if (notify_state("READY=1") < 0)
 		log_warn("cannot tell the service manager that we are ready");
 	r = pipeline_turn(p);
+	resident_trim(); /* what starting took */
 	if (r == 0)
 		r = loop_run(p->loop);
 	if (r < 0)
 		log_errno(r, "ending");
 	(void)notify_state("STOPPING=1");
-	write_stats(p);
+	write_stats(p, source_measured(p->source));
 	return r;
 }

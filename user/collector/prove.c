@@ -21,5 +21,6 @@ void prove_quote(struct writer *w, const struct peer *p, uint64_t first, struct 
 	q->first = first;
 	q->block = block;
 	q->rtt_us = p->rtt_us;
+	q->measured = from->measured;
 	wire_encode(w, &m);
 }

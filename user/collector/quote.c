@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/quote.h"
 
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/text.h"
+#include "tpm/certificate.h"
+
+#define EXTEND_SLICE_US 1000u
 
 struct quoter {
 	struct quoter_options options;
@@ -28,6 +33,8 @@ struct quoter {
 	/* The job's own; of the thread from start to result */
 	uint8_t qualifying[32];
 	const struct source_extend *work;
+	uint8_t blob[LIMIT_CREDENTIAL], encrypted[LIMIT_CREDENTIAL];
+	size_t blob_n, encrypted_n;
 	struct quoter_result result;
 	char error[320];
 	uint64_t commands;	  /* as of the last result; atomic */
@@ -73,9 +80,12 @@ static int do_quote(struct quoter *q)
 	return r;
 }
 
+/* A slice of the job: a quote must not wait behind all of it. At least one. */
 static int do_extend(struct quoter *q)
 {
-	for (size_t i = 0; i < q->work->n; i++) {
+	uint64_t until = clock_mono_us() + EXTEND_SLICE_US;
+
+	for (size_t i = q->work->from; i < q->work->n && (q->result.extended == 0 || clock_mono_us() < until); i++) {
 		int r = tpm_pcr_extend(q->tpm, q->work->entry[i].pcr, q->banks,
 				       (const uint8_t(*)[HASH_MAX_SIZE])q->work->entry[i].digests);
 
@@ -86,6 +96,31 @@ static int do_extend(struct quoter *q)
 		q->result.extended++;
 	}
 	return 0;
+}
+
+static int do_activate(struct quoter *q)
+{
+	int r;
+
+	if (q->identity.ek_public_n == 0) {
+		snprintf(q->error, sizeof(q->error), "this TPM has no endorsement key");
+		return 1;
+	}
+	r = tpm_activate_credential(q->tpm, (struct bytes){ q->blob, q->blob_n },
+					(struct bytes){ q->encrypted, q->encrypted_n }, q->result.secret,
+					&q->result.secret_n);
+
+	if (r != 0)
+		note_error(q, "credential");
+	return r;
+}
+
+/* As quoter_options says. */
+static int identify(struct quoter *q, struct tpm_identity *out)
+{
+	int r = tpm_set_ak(q->tpm, q->options.ak_handle);
+
+	return r == 0 ? tpm_identify(q->tpm, q->options.ak_alg, out) : r;
 }
 
 static int do_reopen(struct quoter *q)
@@ -102,12 +137,14 @@ static int do_reopen(struct quoter *q)
 		snprintf(q->error, sizeof(q->error), "open again: %s", why);
 		return r;
 	}
-	r = tpm_identify(q->tpm, q->options.ak_alg, &identity);
+	r = identify(q, &identity);
 	if (r < 0) {
 		note_error(q, "open again");
 		return r;
 	}
-	if (!bytes_equal(identity.attester_id, q->identity.attester_id, sizeof(identity.attester_id))) {
+	if (!bytes_equal(identity.attester_id, q->identity.attester_id, sizeof(identity.attester_id)) ||
+	    identity.ak_public_n != q->identity.ak_public_n ||
+	    !bytes_equal(identity.ak_public, q->identity.ak_public, identity.ak_public_n)) {
 		snprintf(q->error, sizeof(q->error), "another TPM answers than at the start");
 		return -EUCLEAN;
 	}
@@ -127,6 +164,8 @@ static int do_job(struct quoter *q, enum quoter_job_kind job, bool reopen)
 		return do_survey(q, &q->result.survey);
 	case QUOTER_EXTEND:
 		return do_extend(q);
+	case QUOTER_ACTIVATE:
+		return do_activate(q);
 	case QUOTER_NONE:
 		break;
 	}
@@ -149,6 +188,7 @@ static void *work(void *user)
 		pthread_mutex_unlock(&q->lock);
 		q->result.kind = job;
 		q->result.extended = 0;
+		q->result.secret_n = 0;
 		q->result.started_us = clock_mono_us();
 		q->result.status = do_job(q, job, reopen);
 		q->result.ended_us = clock_mono_us();
@@ -191,6 +231,37 @@ static int choose_bank(struct quoter *q, struct writer *why)
 	return -EOPNOTSUPP;
 }
 
+/* The certificate of --iak-cert in place of the TPM's; those above it where the EK's are not. */
+static int read_iak_cert(struct quoter *q, struct writer *why)
+{
+	cleanup_writer_ struct writer file = WRITER(1u << 20), cert = WRITER(LIMIT_CERT), chain = WRITER(LIMIT_EK_CHAIN);
+	struct tpm_identity *id = &q->identity;
+	int r;
+
+	if (!q->options.iak_cert)
+		return 0;
+	r = read_file(q->options.iak_cert, &file);
+	if (r == 0)
+		r = tpm_cert_from_file(writer_view(&file), &cert, &chain);
+	if (r != 0) {
+		write_fmt(why, "--iak-cert %.200s: %s", q->options.iak_cert,
+			  r > 0 ? "not a certificate, in PEM or DER" : strerror(-r));
+		return r > 0 ? -EINVAL : r;
+	}
+	if (!tpm_cert_is_for(writer_view(&cert), (struct bytes){ id->ak_public, id->ak_public_n })) {
+		write_fmt(why, "--iak-cert %.200s: the certificate is for another key than the attestation key; with --ak-handle "
+			       "the collector uses the key that it is for", q->options.iak_cert);
+		return -EINVAL;
+	}
+	bytes_copy(id->iak_cert, cert.p, cert.n);
+	id->iak_cert_n = cert.n;
+	if (id->ek_chain_n + chain.n <= sizeof(id->ek_chain)) {
+		bytes_copy(id->ek_chain + id->ek_chain_n, chain.p, chain.n);
+		id->ek_chain_n += chain.n;
+	}
+	return 0;
+}
+
 static int open_tpm(struct quoter *q, struct writer *why)
 {
 	char text[256] = "";
@@ -202,11 +273,15 @@ static int open_tpm(struct quoter *q, struct writer *why)
 			  *text ? text : strerror(-r));
 		return r;
 	}
-	r = tpm_identify(q->tpm, q->options.ak_alg, &q->identity);
+	r = identify(q, &q->identity);
 	if (r < 0) {
-		write_fmt(why, "the TPM made no attestation key: %s", tpm_error(q->tpm));
+		write_fmt(why, "%s: %s", q->options.ak_handle ? "--ak-handle" : "the TPM made no attestation key",
+			  tpm_error(q->tpm));
 		return r;
 	}
+	r = read_iak_cert(q, why);
+	if (r < 0)
+		return r;
 	r = choose_bank(q, why);
 	if (r < 0)
 		return r;
@@ -337,6 +412,25 @@ int quoter_extend(struct quoter *q, const struct source_extend *extend)
 		return -EBUSY;
 	q->work = extend;
 	return start(q, QUOTER_EXTEND);
+}
+
+int quoter_activate(struct quoter *q, struct bytes blob, struct bytes encrypted)
+{
+	if (quoter_busy(q))
+		return -EBUSY;
+	if (blob.n > sizeof(q->blob) || encrypted.n > sizeof(q->encrypted))
+		return -EINVAL;
+	bytes_copy(q->blob, blob.p, blob.n);
+	bytes_copy(q->encrypted, encrypted.p, encrypted.n);
+	q->blob_n = blob.n;
+	q->encrypted_n = encrypted.n;
+	return start(q, QUOTER_ACTIVATE);
+}
+
+void quoter_forget(struct quoter *q)
+{
+	OPENSSL_cleanse(q->result.secret, sizeof(q->result.secret));
+	q->result.secret_n = 0;
 }
 
 bool quoter_result(struct quoter *q, const struct quoter_result **out)

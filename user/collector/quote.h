@@ -6,7 +6,7 @@
 #include "collector/source.h"
 #include "tpm/device.h"
 
-enum quoter_job_kind { QUOTER_NONE, QUOTER_QUOTE, QUOTER_SURVEY, QUOTER_EXTEND };
+enum quoter_job_kind { QUOTER_NONE, QUOTER_QUOTE, QUOTER_SURVEY, QUOTER_EXTEND, QUOTER_ACTIVATE };
 
 /* What HELLO says about the TPM's state, and the test source starts from. */
 struct quoter_survey {
@@ -16,11 +16,13 @@ struct quoter_survey {
 
 struct quoter_result {
 	enum quoter_job_kind kind;
-	int status;	     /* 0 or negative errno: quoter_error() */
+	int status;	     /* 0 or negative errno; QUOTER_ACTIVATE also positive: refused. quoter_error() */
 	uint64_t started_us, ended_us;
 	size_t extended;     /* QUOTER_EXTEND: how many, also on failure */
 	struct tpm_quote quote;
 	struct quoter_survey survey;
+	uint8_t secret[LIMIT_CREDENTIAL_SECRET]; /* QUOTER_ACTIVATE */
+	size_t secret_n;
 };
 
 struct quoter;
@@ -28,6 +30,8 @@ struct quoter;
 struct quoter_options {
 	const char *tcti; /* NULL: the kernel's resource manager device */
 	enum ak_alg ak_alg;
+	uint32_t ak_handle;   /* a persistent key to use as AK; 0: our own */
+	const char *iak_cert; /* file with the AK's certificate; NULL: from the TPM, if it has one */
 	bool bank_auto;	    /* the best allocated one */
 	enum hash_alg bank; /* !bank_auto */
 	uint32_t pcr_mask;  /* with PCR 10 */
@@ -53,6 +57,9 @@ bool quoter_busy(const struct quoter *q);
  * the TPM again first; -EUCLEAN then means that another TPM answered. */
 must_use_ int quoter_quote(struct quoter *q, const uint8_t qualifying[32]);
 must_use_ int quoter_start_survey(struct quoter *q);
+/* Copies both. The secret in the result is the caller's to wipe: quoter_forget(). */
+must_use_ int quoter_activate(struct quoter *q, struct bytes blob, struct bytes encrypted);
+void quoter_forget(struct quoter *q);
 must_use_ int quoter_extend(struct quoter *q, const struct source_extend *work);
 /* true: *out points to the result, valid until the next job is started. */
 bool quoter_result(struct quoter *q, const struct quoter_result **out);

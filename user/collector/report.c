@@ -8,7 +8,7 @@ static uint64_t floor_of(const struct peer *p, uint64_t surely)
 }
 
 void report_entries(struct writer *w, const struct peer *p, uint64_t first, struct bytes block, uint64_t surely,
-		    const struct source_status *status)
+		    uint64_t measured, const struct source_status *status)
 {
 	struct wire_message m = { .type = WIRE_ENTRIES };
 	struct wire_entries *e = &m.entries;
@@ -23,5 +23,6 @@ void report_entries(struct writer *w, const struct peer *p, uint64_t first, stru
 		e->drops[i] = status->drops[i];
 	e->extend_failures = status->extend_failures;
 	e->rtt_us = p->rtt_us;
+	e->measured = measured;
 	wire_encode(w, &m);
 }

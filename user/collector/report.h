@@ -5,6 +5,6 @@
 #include "collector/peer.h"
 #include "collector/source.h"
 
-/* Appends the message. `surely`: entries that are extended for sure, now. */
+/* Appends the message. `surely`: entries that are extended for sure, now; `measured`: entries that the kernel counts. */
 void report_entries(struct writer *w, const struct peer *p, uint64_t first, struct bytes block, uint64_t surely,
-		    const struct source_status *status);
+		    uint64_t measured, const struct source_status *status);

@@ -47,11 +47,12 @@ static bool decode_entry(struct reader *r, const struct event_header *h, struct 
 	struct event_entry e = { .header = *h };
 
 	read_copy(r, (uint8_t *)&e + sizeof(e.header), sizeof(e) - sizeof(e.header));
-	if (!reader_ok(r) || e.name_len > EVENT_NAME_MAX || e.flags & ~(EVENT_FLAG_VIOLATION | EVENT_FLAG_POSITION))
+	if (!reader_ok(r) || e.name_len > EVENT_NAME_MAX || e.flags & ~(EVENT_FLAG_VIOLATION | EVENT_FLAG_POSITION | EVENT_FLAG_TOTAL))
 		return false;
 	if (h->seq == 0)
 		return false;
 	out->position = e.flags & EVENT_FLAG_POSITION ? e.position : 0;
+	out->total = e.flags & EVENT_FLAG_TOTAL ? e.total : 0;
 	out->drop = e.drop;
 	out->data_len = e.data_len;
 	out->field_count = e.field_count;
@@ -232,7 +233,7 @@ int ring_open(struct ring **out, const struct ring_options *options, struct ring
 	cleanup_(restore_print) libbpf_print_fn_t old_print = NULL;
 	struct ring_probe unused_probe, *p = probe ? probe : &unused_probe;
 	cleanup_ring_ struct ring *ring = NULL;
-	uint64_t position;
+	struct ring_counts counts;
 
 	*p = (struct ring_probe){ .support = EVENT_SUPPORT_POLL };
 	old_print = libbpf_set_print(on_libbpf_print);
@@ -258,7 +259,7 @@ int ring_open(struct ring **out, const struct ring_options *options, struct ring
 	p->support = ring->support;
 	if (options->want && options->want != ring->support)
 		return -EOPNOTSUPP;
-	p->position_symbol = ring_position(ring, &position) == 0;
+	p->position_symbol = ring_counts(ring, &counts) == 0;
 	*out = TAKE_PTR(ring);
 	return 0;
 }
@@ -388,16 +389,7 @@ void ring_snapshot(const struct ring *ring, struct ring_counters *out)
 	out->drops[EVENT_DROP_MALFORMED] = ring->malformed;
 }
 
-uint64_t ring_drops(const struct ring_counters *counters)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < EVENT_DROP_COUNT; i++)
-		sum += counters->drops[i];
-	return sum;
-}
-
-int ring_position(struct ring *ring, uint64_t *out)
+int ring_counts(struct ring *ring, struct ring_counts *out)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	const struct event_state *s;
@@ -407,6 +399,6 @@ int ring_position(struct ring *ring, uint64_t *out)
 	if (bpf_prog_test_run_opts(bpf_program__fd(ring->skel->progs.read_position), &opts) < 0 || opts.retval != 0)
 		return -EOPNOTSUPP;
 	s = &ring->skel->bss->state;
-	*out = LOAD(position);
+	*out = (struct ring_counts){ .live = LOAD(live), .staged = LOAD(staged), .total = LOAD(total) };
 	return 0;
 }

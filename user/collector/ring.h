@@ -41,6 +41,7 @@ struct ring_record {
 	uint64_t seq;		 /* entry, bare: its own number, from 1 without gaps unless dropped. wake: the newest */
 	uint64_t extended_seq;	 /* wake only: entries up to this one have been through their PCR extend */
 	uint64_t position;	 /* 1-based place in the kernel's list, 0 = unknown; goes down when the list is trimmed */
+	uint64_t total;		 /* entries since boot, this one included; 0 = unknown. Linux 7.2; a trim does not lower it */
 	enum event_drop drop;	 /* bare only: why the data is not here; read the list */
 	uint32_t data_len;	 /* bytes of template data, also when it is not here */
 	uint32_t field_count;
@@ -92,11 +93,17 @@ void ring_snapshot(const struct ring *ring, struct ring_counters *out);
 /* Asks the kernel how many runs of the programs it skipped, for EVENT_DROP_MISSED_RUN: bpf(BPF_OBJ_GET_INFO_BY_FD) three
  * times, needs no capability. Once per heartbeat; a failure leaves the count as it was. */
 void ring_check_missed(struct ring *ring);
-/* Sum of all causes. */
-uint64_t ring_drops(const struct ring_counters *counters);
 
-/* Asks the kernel for its present number of list entries, cheaper than opening the list. 0, or -EOPNOTSUPP. */
-must_use_ int ring_position(struct ring *ring, uint64_t *out);
+/* What the kernel counts. */
+struct ring_counts {
+	uint64_t live;	 /* entries in its list */
+	uint64_t staged; /* in the staged list */
+	uint64_t total;	 /* since boot; 0: not counted (before Linux 7.2, where live is all) */
+};
+
+/* Asks the kernel for its present numbers, cheaper than opening the list: bpf(BPF_PROG_TEST_RUN), needs no capability. They are
+ * read while entries are added: total - live may be too small by what was added meanwhile, never too large. 0, or -EOPNOTSUPP. */
+must_use_ int ring_counts(struct ring *ring, struct ring_counts *out);
 
 /* Pure: the bytes of one record to *out, whose views point into bytes. 0, or -EBADMSG for anything that the BPF program
  * cannot have written: wrong size, unknown type or flag, fields that do not add up. */

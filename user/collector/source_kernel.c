@@ -5,36 +5,16 @@
  * Three numbers name one entry:
  *   index     since boot, from 0: ours, what the protocol speaks of;
  *   position  in the kernel's live list, from 1: index = list_base + position - 1; list_base grows when it is trimmed;
- *   seq       the BPF program's own count, from 1: index = seq + seq_shift, fixed while the program is attached. */
-#include "collector/source.h"
+ *   seq       the BPF program's own count, from 1: index = seq + seq_shift, fixed while the program is attached.
+ * A kernel that can trim its list (Linux 7.2) also counts the entries since boot: index + 1. So a trim takes nothing from what
+ * is known, whoever did it and whenever, also before this program started (docs/adr/0016). */
+#include "collector/source_kernel_private.h"
 
-#include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-
-struct source_kernel {
-	struct source base;
-	struct ring *ring;
-	enum event_support support;
-	struct list *list;
-	uint64_t list_index; /* index of the entry that the list reader yields next */
-	char *list_path;
-	size_t digest_size;
-	bool trims; /* the kernel can trim its list: never hold it open */
-	int count_fd;
-	uint64_t end; /* entries delivered */
-	uint64_t list_base;
-	uint64_t seq_shift; /* modulo 2^64 */
-	bool joined;	    /* seq_shift is known */
-	bool behind;	    /* read the list to its end */
-	uint64_t lost;	    /* drop counters that mean a record is missing, when we last looked */
-	struct source_status status;
-	source_fn fn; /* while pulling */
-	void *user;
-	char error[256];
-};
 
 static void kernel_free(struct source *base)
 {
@@ -65,12 +45,60 @@ static int list_failed(struct source_kernel *s, int r)
 	return r;
 }
 
-/* A reader at the head of the live list. */
-static int list_restart(struct source_kernel *s)
+void source_kernel_trimmed_to(struct source_kernel *s, uint64_t base)
 {
+	if (base <= s->list_base)
+		return;
+	s->list_base = base;
+	s->status.trims++;
+}
+
+/* Where the list begins now. The file is open, so nobody trims meanwhile; but entries are added, and one that is being added is
+ * counted in the live list a moment before it is counted in all. In that moment the difference is one too low. Only when it shows
+ * a trim this matters: then it is read until the moment must be over. */
+int source_kernel_begins(void *user, uint64_t *out)
+{
+	static const struct timespec a_moment = { .tv_nsec = 1000000 };
+	struct source_kernel *s = user;
+	uint64_t base = s->list_base;
+
+	for (unsigned int i = 0; s->totals && i < 4; i++) {
+		struct ring_counts c;
+		int r = ring_counts(s->ring, &c);
+
+		if (r < 0)
+			return r;
+		if (c.total > c.live)
+			base = MAX(base, c.total - c.live);
+		if (base == s->list_base && i > 0)
+			break;
+		if (base != s->list_base)
+			(void)nanosleep(&a_moment, NULL);
+	}
+	source_kernel_trimmed_to(s, base);
+	*out = s->list_base;
+	return 0;
+}
+
+int source_kernel_restart(struct source_kernel *s)
+{
+	cleanup_list_ struct list *list = NULL;
+	int r = list_open(&list, s->list_path, !s->trims, s->digest_size);
+
+	if (r < 0)
+		return r;
+	list_follow(list, source_kernel_begins, s);
 	list_close(&s->list);
-	s->list_index = s->list_base;
-	return list_open(&s->list, s->list_path, !s->trims, s->digest_size);
+	s->list = TAKE_PTR(list);
+	return 0;
+}
+
+/* The first entry of a boot, and behind a kexec another one: a whole field of that name, so no file's. */
+static bool is_boot_aggregate(const struct ima_entry *e)
+{
+	static const char field[] = "\x0f\0\0\0boot_aggregate";
+
+	return memmem(e->data.p, e->data.n, field, sizeof(field)) != NULL;
 }
 
 static int deliver(struct source_kernel *s, struct item *item)
@@ -78,26 +106,61 @@ static int deliver(struct source_kernel *s, struct item *item)
 	int r;
 
 	item->arrived_us = clock_mono_us();
+	item->index = s->end;
 	r = s->fn(s->user, item);
-	if (r == 0)
-		s->end++;
-	return r;
+	if (r < 0)
+		return r;
+	s->end++;
+	s->status.kexec = s->status.kexec || (s->end > 1 && is_boot_aggregate(&item->entry));
+	if (s->anchored)
+		hash_one(HASH_SHA256, item->entry.data.p, item->entry.data.n, s->anchor);
+	return 0;
+}
+
+static bool is_anchor(const struct source_kernel *s, const struct ima_entry *e)
+{
+	uint8_t digest[HASH_MAX_SIZE];
+
+	hash_one(HASH_SHA256, e->data.p, e->data.n, digest);
+	return bytes_equal(digest, s->anchor, hash_size(HASH_SHA256));
+}
+
+/* Entries that were trimmed before anybody here read them. */
+static void give_up(struct source_kernel *s, uint64_t until)
+{
+	s->status.lost += until - s->end;
+	s->end = until;
 }
 
 /* Delivers from the list until `until` entries are delivered, or the list ends (for now). `last`, when given, is the
- * context of the entry until - 1. */
+ * context of the entry until - 1. 1: the list begins behind what is wanted, and the ring may still have it (not lossy). */
 static int read_list(struct source_kernel *s, uint64_t until, const struct item *last)
 {
 	while (s->end < until) {
 		struct item item = { 0 };
 		int r = list_next(s->list, &item.entry);
+		uint64_t index;
 
 		if (r < 0)
 			return list_failed(s, r);
 		if (r == 0)
 			return 0;
-		if (s->list_index++ < s->end)
+		index = list_index(s->list) - 1;
+		if (s->anchored && index + 1 == s->end && !is_anchor(s, &item.entry)) {
+			snprintf(s->error, sizeof(s->error), "%s was trimmed this moment", s->list_path);
+			s->anchored_count = UINT64_MAX;
+			list_pause(s->list);
+			return -EAGAIN;
+		}
+		if (index < s->end)
 			continue; /* came through the ring */
+		if (index > s->end) {
+			r = source_kernel_restart(s); /* this entry is to come once more, or through the ring */
+			if (r < 0 || !s->lossy)
+				return r < 0 ? r : 1;
+			give_up(s, MIN(index, until));
+			continue;
+		}
 		if (last && s->end == until - 1) {
 			struct ima_entry entry = item.entry;
 
@@ -113,6 +176,17 @@ static int read_list(struct source_kernel *s, uint64_t until, const struct item 
 	return 0;
 }
 
+/* As above, when the ring has no more than it gave. */
+static int read_what_is_left(struct source_kernel *s, uint64_t until, const struct item *last)
+{
+	int r;
+
+	s->lossy = true;
+	r = read_list(s, until, last);
+	s->lossy = false;
+	return r;
+}
+
 /* The kernel's own count of its live list. */
 static int read_count(struct source_kernel *s, uint64_t *out)
 {
@@ -125,26 +199,58 @@ static int read_count(struct source_kernel *s, uint64_t *out)
 	return parse_u64(text, 0, UINT64_MAX, out);
 }
 
+/* Without a ring to ask nobody says where a trimmed list begins: the place of the newest entry that we had says it. When that is
+ * gone too, what is left is taken to follow it. Duplicates (violations) are told apart by order: the last one that fits. */
+static int find_anchor(struct source_kernel *s, uint64_t count)
+{
+	cleanup_list_ struct list *list = NULL;
+	uint64_t behind = 0, n = 0;
+	struct ima_entry e;
+	int r;
+
+	if (count == s->anchored_count && count == s->end - s->list_base)
+		return 0;
+	r = list_open(&list, s->list_path, false, s->digest_size);
+	while (r == 0 && (r = list_next(list, &e)) == 1) {
+		n++;
+		if (s->end == 0) { /* the first entry of a boot */
+			n = is_boot_aggregate(&e);
+			break;
+		}
+		if (is_anchor(s, &e))
+			behind = n;
+		r = 0;
+	}
+	if (r < 0)
+		return list_failed(s, r);
+	if (s->end == 0 && n == 0) {
+		snprintf(s->error, sizeof(s->error), "%s was trimmed before this program started, and without BPF nobody says by how "
+			 "much: see imastream doctor, or reboot", s->list_path);
+		return -EOPNOTSUPP;
+	}
+	s->anchored_count = count;
+	source_kernel_trimmed_to(s, s->end - behind);
+	return source_kernel_restart(s);
+}
+
 /* Levels without entries in the ring: is there more than we have? */
 static int list_has_more(struct source_kernel *s, bool *out)
 {
+	struct ring_counts c;
 	uint64_t count;
-	int r = read_count(s, &count);
+	int r = s->totals ? ring_counts(s->ring, &c) : read_count(s, &count);
 
 	if (r < 0) {
 		snprintf(s->error, sizeof(s->error), "runtime_measurements_count: %s", strerror(-r));
 		return r;
 	}
-	if (count < s->end - s->list_base) {
-		/* Trimmed. All that we know of the rest is its length: taken as the newest of what we have. */
-		s->list_base = s->end - count;
-		s->status.trims++;
-		r = list_restart(s);
-		if (r < 0)
-			return r;
+	if (s->totals) {
+		*out = c.total > s->end;
+		return 0;
 	}
+	r = s->anchored ? find_anchor(s, count) : 0;
 	*out = count > s->end - s->list_base;
-	return 0;
+	return r;
 }
 
 /* --- the ring ------------------------------------------------------------------------------------------------------- */
@@ -155,6 +261,13 @@ static int index_of(struct source_kernel *s, const struct ring_record *r, uint64
 	uint64_t by_position = s->list_base + r->position - 1;
 	uint64_t by_seq = r->seq + s->seq_shift;
 
+	if (r->total && r->position <= r->total) { /* the kernel's own index, and where its list began then */
+		source_kernel_trimmed_to(s, r->total - r->position);
+		s->joined = true;
+		s->seq_shift = r->total - 1 - r->seq;
+		*out = r->total - 1;
+		return 0;
+	}
 	if (!s->joined || by_seq == by_position) {
 		s->joined = true;
 		s->seq_shift = by_position - r->seq;
@@ -165,7 +278,7 @@ static int index_of(struct source_kernel *s, const struct ring_record *r, uint64
 		s->list_base += by_seq - by_position;
 		s->status.trims++;
 		by_position = by_seq;
-		err = list_restart(s);
+		err = source_kernel_restart(s);
 		if (err < 0)
 			return err;
 	} else {
@@ -205,11 +318,13 @@ static int on_record(void *user, const struct ring_record *record)
 	r = index_of(s, record, &index);
 	if (r < 0)
 		return r;
+	if (index + 1 >= s->owed)
+		s->owed = 0;
 	if (index < s->end)
 		return 0; /* came from the list */
 	if (index > s->end) {
 		s->status.catch_ups++;
-		r = read_list(s, index, NULL);
+		r = read_what_is_left(s, index, NULL);
 		if (r < 0)
 			return r;
 	}
@@ -220,7 +335,7 @@ static int on_record(void *user, const struct ring_record *record)
 	item_from_record(&item, record);
 	if (record->type == EVENT_BARE) {
 		s->status.catch_ups++;
-		return read_list(s, index + 1, &item);
+		return read_what_is_left(s, index + 1, &item);
 	}
 	s->status.from_ring++;
 	return deliver(s, &item);
@@ -247,18 +362,51 @@ static void look_at_counters(struct source_kernel *s)
 	s->lost = lost;
 }
 
-static int pull_ordered(struct source_kernel *s)
+/* The kernel's count against what the ring gave. An entry is in the list before its record is in the ring: one may be on its
+ * way. It is late when the next look finds it still is. */
+static void look_at_count(struct source_kernel *s)
+{
+	uint64_t counted = s->counted;
+
+	s->counted = 0;
+	if (!counted)
+		return;
+	s->status.unnoticed += s->owed != 0;
+	s->owed = 0;
+	if (counted <= s->end)
+		return;
+	if (counted > s->end + 1 && !s->behind)
+		s->status.unnoticed += counted - s->end;
+	else if (!s->behind)
+		s->owed = counted;
+	s->behind = true;
+}
+
+static int consume(struct source_kernel *s)
 {
 	int r = ring_consume(s->ring, on_record, s);
 
-	if (r < 0)
+	return r < 0 ? r : 0;
+}
+
+static int pull_ordered(struct source_kernel *s)
+{
+	int r = consume(s);
+
+	if (r == 0) {
+		look_at_counters(s);
+		look_at_count(s);
+	}
+	if (r < 0 || !s->behind)
 		return r;
-	look_at_counters(s);
-	if (!s->behind)
-		return 0;
-	s->behind = false;
 	s->status.catch_ups++;
-	return read_list(s, UINT64_MAX, NULL);
+	r = read_list(s, UINT64_MAX, NULL);
+	if (r == 1) { /* trimmed since: the records of those entries were in the ring before */
+		r = consume(s);
+		if (r == 0)
+			r = read_what_is_left(s, UINT64_MAX, NULL);
+	}
+	return r;
 }
 
 static int pull_from_list(struct source_kernel *s)
@@ -267,7 +415,7 @@ static int pull_from_list(struct source_kernel *s)
 	int r;
 
 	if (s->ring) {
-		r = ring_consume(s->ring, on_record, s); /* wake-ups only */
+		r = consume(s); /* wake-ups only */
 		if (r < 0)
 			return r;
 		look_at_counters(s);
@@ -275,7 +423,7 @@ static int pull_from_list(struct source_kernel *s)
 	r = list_has_more(s, &more);
 	if (r < 0 || !more)
 		return r;
-	return read_list(s, UINT64_MAX, NULL);
+	return read_what_is_left(s, UINT64_MAX, NULL);
 }
 
 static int kernel_pull(struct source *base, source_fn fn, void *user)
@@ -286,6 +434,9 @@ static int kernel_pull(struct source *base, source_fn fn, void *user)
 	s->fn = fn;
 	s->user = user;
 	r = s->support == EVENT_SUPPORT_ORDERED ? pull_ordered(s) : pull_from_list(s);
+	/* a record that could not be delivered is gone: the list has it */
+	s->behind = r < 0;
+	list_pause(s->list); /* whatever came of it: who trims waits for us */
 	s->fn = NULL;
 	s->user = NULL;
 	return r;
@@ -309,20 +460,31 @@ static uint64_t kernel_surely(struct source *base)
 	return MAX(surely, c.extended_seq + s->seq_shift + 1);
 }
 
+/* A list that was trimmed since the last record counts fewer entries than we have: not known how many more there are. */
+static uint64_t kernel_measured(struct source *base)
+{
+	struct source_kernel *s = (struct source_kernel *)base;
+	struct ring_counts c;
+	uint64_t count;
+
+	if (s->totals && ring_counts(s->ring, &c) == 0)
+		return MAX(s->end, c.total);
+	return read_count(s, &count) == 0 ? MAX(s->end, s->list_base + count) : s->end;
+}
+
 static int kernel_history(struct source *base, uint64_t from, struct list **out)
 {
 	struct source_kernel *s = (struct source_kernel *)base;
 	cleanup_list_ struct list *list = NULL;
 	int r;
 
-	if (from < s->list_base)
-		return -ENODATA;
 	r = list_open(&list, s->list_path, !s->trims, s->digest_size);
 	if (r < 0)
 		return r;
-	r = list_skip(list, from - s->list_base);
+	list_follow(list, source_kernel_begins, s);
+	r = list_seek(list, from);
 	if (r <= 0)
-		return r < 0 ? r : -EAGAIN; /* trimmed this moment: the next record tells */
+		return r < 0 ? r : -EAGAIN;
 	*out = TAKE_PTR(list);
 	return 0;
 }
@@ -335,6 +497,8 @@ static void kernel_check(struct source *base)
 		return;
 	ring_check_missed(s->ring);
 	look_at_counters(s);
+	if (s->support == EVENT_SUPPORT_ORDERED)
+		s->counted = kernel_measured(base); /* whatever became of the BPF program */
 }
 
 static void kernel_status(const struct source *base, struct source_status *out)
@@ -343,6 +507,8 @@ static void kernel_status(const struct source *base, struct source_status *out)
 
 	*out = s->status;
 	out->ready = true;
+	out->first = s->list_base;
+	out->end = s->end;
 	out->support = s->support;
 }
 
@@ -351,105 +517,15 @@ static const char *kernel_error(const struct source *base)
 	return ((const struct source_kernel *)base)->error;
 }
 
-static const struct source_ops kernel_ops = {
+const struct source_ops source_kernel_ops = {
 	.free = kernel_free,
 	.fd = kernel_fd,
 	.pull = kernel_pull,
 	.surely = kernel_surely,
+	.measured = kernel_measured,
 	.history = kernel_history,
 	.check = kernel_check,
+	.trim = source_kernel_trim,
 	.status = kernel_status,
 	.error = kernel_error,
 };
-
-/* --- opening -------------------------------------------------------------------------------------------------------- */
-
-static const struct {
-	const char *name;
-	size_t digest_size;
-} list_names[] = {
-	{ "binary_runtime_measurements", 20 }, /* SHA-1 column: security/integrity/ima/ima_fs.c */
-	{ "binary_runtime_measurements_sha256", 32 },
-	{ "binary_runtime_measurements_sha384", 48 },
-	{ "binary_runtime_measurements_sha512", 64 },
-	{ "binary_runtime_measurements_sha1", 20 },
-};
-
-static int find_list(struct source_kernel *s, const char *securityfs, struct writer *why)
-{
-	cleanup_free_ char *staged = NULL, *count = NULL;
-
-	if (asprintf(&staged, "%s/ima/binary_runtime_measurements_staged", securityfs) < 0 ||
-	    asprintf(&count, "%s/ima/runtime_measurements_count", securityfs) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_SIZE(list_names) && !s->list_path; i++) {
-		cleanup_free_ char *path = NULL;
-
-		if (asprintf(&path, "%s/ima/%s", securityfs, list_names[i].name) < 0)
-			return -ENOMEM;
-		if (access(path, R_OK) == 0) {
-			s->list_path = TAKE_PTR(path);
-			s->digest_size = list_names[i].digest_size;
-		} else if (errno == EACCES) {
-			write_fmt(why, "no permission to read %s: start as root, or with CAP_DAC_READ_SEARCH", path);
-			return -EACCES;
-		}
-	}
-	if (!s->list_path) {
-		write_fmt(why, "no measurement list below %s/ima: mount it (mount -t securityfs securityfs "
-			       "/sys/kernel/security), and boot a kernel with CONFIG_IMA", securityfs);
-		return -ENOENT;
-	}
-	s->trims = access(staged, F_OK) == 0;
-	s->count_fd = open(count, O_RDONLY | O_CLOEXEC);
-	if (s->count_fd < 0) {
-		int r = -errno;
-
-		write_fmt(why, "cannot open %s: %s", count, strerror(-r));
-		return r;
-	}
-	return 0;
-}
-
-static int open_ring(struct source_kernel *s, const struct source_kernel_options *o, struct ring_probe *probe,
-		     struct writer *why)
-{
-	struct ring_options options = { .want = o->support, .ring_bytes = o->ring_bytes };
-	int r = ring_open(&s->ring, &options, probe);
-
-	if (r == -EOPNOTSUPP)
-		write_fmt(why, "support level %s does not work here; --support=auto takes the best that does",
-			  ring_support_name(o->support));
-	else if (r < 0)
-		write_fmt(why, "cannot open the ring: %s", strerror(-r));
-	if (r == 0)
-		s->support = ring_support(s->ring);
-	return r;
-}
-
-int source_kernel_open(struct source **out, const struct source_kernel_options *o, struct ring_probe *probe,
-		       struct writer *why)
-{
-	struct source_kernel *s = calloc(1, sizeof(*s));
-	cleanup_(source_free) struct source *guard = NULL;
-	int r;
-
-	if (!s)
-		return -ENOMEM;
-	s->base.ops = &kernel_ops;
-	s->count_fd = -1;
-	guard = &s->base;
-	*probe = (struct ring_probe){ .support = EVENT_SUPPORT_POLL };
-	s->support = EVENT_SUPPORT_POLL;
-	/* The ring first: from now on nothing is appended that neither the ring nor the first reading has. */
-	r = o->poll_mode ? 0 : open_ring(s, o, probe, why);
-	if (r == 0)
-		r = find_list(s, o->securityfs, why);
-	if (r == 0)
-		r = list_restart(s);
-	if (r < 0)
-		return r;
-	s->behind = true; /* the first pull reads the list to its end */
-	*out = TAKE_PTR(guard);
-	return 0;
-}

@@ -130,6 +130,7 @@ static int deliver(struct source_pipe *s, source_fn fn, void *user, const struct
 {
 	struct item item = {
 		.entry = *e,
+		.index = s->end,
 		.arrived_us = clock_mono_us(),
 		.measured_us = measured_us,
 		.has_context = measured_us != 0,
@@ -208,6 +209,8 @@ static int replay(struct source_pipe *s, source_fn fn, void *user)
 
 static int deliver_done(struct source_pipe *s, source_fn fn, void *user)
 {
+	if (s->handed_out)
+		return 0; /* nothing is done, and `work` is the TPM thread's */
 	for (; s->next < s->done; s->next++) {
 		size_t i = s->next;
 		struct reader name = reader_of(writer_view(&s->bytes)), data = name;
@@ -223,10 +226,10 @@ static int deliver_done(struct source_pipe *s, source_fn fn, void *user)
 			return r;
 		s->status.from_ring++;
 	}
-	if (s->done == 0)
+	s->work.from = s->done;
+	if (s->done < s->work.n || s->done == 0)
 		return 0;
-	s->work.n = s->next = s->done = 0;
-	s->handed_out = false;
+	s->work.from = s->work.n = s->next = s->done = 0;
 	writer_reset(&s->bytes);
 	return 0;
 }
@@ -271,7 +274,7 @@ static const struct source_extend *pipe_extend_work(struct source *base)
 {
 	struct source_pipe *s = (struct source_pipe *)base;
 
-	if (s->work.n == 0 || s->done > 0)
+	if (s->work.n == 0 || s->done > s->next)
 		return NULL;
 	s->handed_out = true;
 	return &s->work;
@@ -281,15 +284,9 @@ static void pipe_extend_done(struct source *base, size_t n, uint64_t now)
 {
 	struct source_pipe *s = (struct source_pipe *)base;
 
-	s->done = n;
+	s->done = s->work.from + n;
 	s->done_us = now;
-	if (n == s->work.n || n == 0)
-		return;
-	/* The TPM refused the rest: what is done is delivered first, then the rest is read again. */
-	s->work.n = n;
-	list_close(&s->list);
-	if (list_open_fd(&s->list, s->spool, 0) < 0 || list_skip(s->list, s->end + n) <= 0)
-		s->ended = true;
+	s->handed_out = false;
 }
 
 static uint64_t pipe_surely(struct source *base)
@@ -297,6 +294,13 @@ static uint64_t pipe_surely(struct source *base)
 	const struct source_pipe *s = (const struct source_pipe *)base;
 
 	return s->end;
+}
+
+static uint64_t pipe_measured(struct source *base)
+{
+	const struct source_pipe *s = (const struct source_pipe *)base;
+
+	return s->end + (s->done - s->next);
 }
 
 static int pipe_history(struct source *base, uint64_t from, struct list **out)
@@ -323,6 +327,7 @@ static void pipe_status(const struct source *base, struct source_status *out)
 
 	*out = s->status;
 	out->test_source = true;
+	out->end = s->end;
 	out->ended = s->ended;
 	out->support = EVENT_SUPPORT_ORDERED;
 }
@@ -337,6 +342,7 @@ static const struct source_ops pipe_ops = {
 	.fd = pipe_fd,
 	.pull = pipe_pull,
 	.surely = pipe_surely,
+	.measured = pipe_measured,
 	.history = pipe_history,
 	.check = pipe_check,
 	.status = pipe_status,

@@ -183,6 +183,12 @@ int window_add(struct window *w, const struct item *item)
 	return 0;
 }
 
+void window_restart(struct window *w, uint64_t index)
+{
+	window_release(w, w->end);
+	w->start = w->end = index;
+}
+
 bool window_get(const struct window *w, uint64_t index, struct item *out)
 {
 	const struct record *r;

@@ -24,6 +24,8 @@ void window_free(struct window **w);
 must_use_ int window_add(struct window *w, const struct item *item);
 uint64_t window_start(const struct window *w);
 uint64_t window_end(const struct window *w);
+/* Forgets all entries; the next one to come has this index, which is not below window_end(). */
+void window_restart(struct window *w, uint64_t index);
 /* false: not in memory. The views live until the next window_add() or window_release(). The digest is not kept. */
 must_use_ bool window_get(const struct window *w, uint64_t index, struct item *out);
 /* Bytes that the entries from `index` on take in memory: an estimate of a batch. */

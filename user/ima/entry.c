@@ -41,11 +41,28 @@ static bool split_digest(struct bytes b, bool typed, bool violation, struct byte
 	return true;
 }
 
+/* What split_digest() says of nearly all entries. */
+static bool split_sha256(struct bytes b, struct bytes *alg, struct bytes *digest)
+{
+	struct reader r = reader_of(b);
+
+	if (b.n != 8 + 32 || memcmp(b.p, "sha256:", 8) != 0) /* constant. lint: allow */
+		return false;
+	*alg = read_bytes(&r, 6);
+	(void)read_bytes(&r, 2);
+	*digest = read_bytes(&r, 32);
+	return true;
+}
+
 static bool take_digest(struct bytes b, bool typed, bool violation, struct ima_fields *out)
 {
 	struct bytes alg, digest;
 	enum ima_digest_kind kind;
 
+	if (!typed && !out->alg.p && split_sha256(b, &out->alg, &out->digest)) {
+		out->kind = IMA_DIGEST_FILE;
+		return true;
+	}
 	if (!split_digest(b, typed, violation, &alg, &digest, &kind))
 		return false;
 	if (!out->alg.p) {
@@ -285,6 +302,17 @@ void ima_bank_digest(const struct ima_entry *e, enum hash_alg a, enum ima_bank_r
 	}
 	memset(out, 0, hash_size(a));
 	ima_template_digest(e, HASH_SHA1, out);
+}
+
+void ima_bank_step(const struct ima_entry *e, enum hash_alg a, enum ima_bank_rule rule, uint8_t *out, struct hash_step *s)
+{
+	static const uint8_t nothing[1];
+
+	*s = (struct hash_step){ .digest = out };
+	if (rule == IMA_BANK_OWN && !e->violation && !ima_template_is_legacy(e->name))
+		s->data = (struct bytes){ e->data.n ? e->data.p : nothing, e->data.n };
+	else
+		ima_bank_digest(e, a, rule, out);
 }
 
 void ima_template_digest_padded_sha1(const struct ima_entry *e, enum hash_alg a, uint8_t *out)

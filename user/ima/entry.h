@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "base/hash_many.h"
 
 struct ima_entry {
 	uint32_t pcr;
@@ -69,6 +69,9 @@ enum ima_bank_rule {
 	IMA_BANK_RULES,
 };
 void ima_bank_digest(const struct ima_entry *e, enum hash_alg a, enum ima_bank_rule rule, uint8_t *out);
+/* The same as a step without an extend: its data where their plain hash is what the kernel extends, else *out is filled now.
+ * What the step gives goes to *out as well. */
+void ima_bank_step(const struct ima_entry *e, enum hash_alg a, enum ima_bank_rule rule, uint8_t *out, struct hash_step *s);
 /* The same as IMA_BANK_PADDED. */
 void ima_template_digest_padded_sha1(const struct ima_entry *e, enum hash_alg a, uint8_t *out);
 /* True when the list's digest column (20, 32, 48 or 64 bytes by its length) is the hash of the data, or the entry is a violation. */

@@ -181,6 +181,23 @@ enum ima_list_result ima_list_next(struct ima_list *l, struct ima_entry *out)
 	return IMA_LIST_ENTRY;
 }
 
+size_t ima_list_batch(struct ima_list *l, struct ima_entry *out, size_t max, enum ima_list_result *result)
+{
+	size_t n = 0;
+
+	*result = IMA_LIST_ENTRY;
+	while (n < max && *result == IMA_LIST_ENTRY) {
+		*result = ima_list_next(l, &out[n]);
+		if (*result != IMA_LIST_ENTRY)
+			break;
+		/* what was put together lies in memory that the next one of its kind takes */
+		n++;
+		if (l->format == IMA_LIST_ASCII || out[n - 1].data.p == l->scratch.p)
+			break;
+	}
+	return n;
+}
+
 const char *ima_list_error(const struct ima_list *l)
 {
 	return l->error;

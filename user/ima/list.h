@@ -39,6 +39,9 @@ must_use_ int ima_list_lend(struct ima_list *l, struct bytes whole);
 /* No more bytes will come: a last ASCII line without a new line counts, a torn entry becomes IMA_LIST_BAD. */
 void ima_list_finish(struct ima_list *l);
 must_use_ enum ima_list_result ima_list_next(struct ima_list *l, struct ima_entry *out);
+/* Up to max entries, all of whose views live until the next call: fewer where one had to be put together. Returns how many;
+ * *result is what the next one would be (IMA_LIST_ENTRY: not known, ask again). */
+must_use_ size_t ima_list_batch(struct ima_list *l, struct ima_entry *out, size_t max, enum ima_list_result *result);
 
 /* What was wrong, for people: "entry 17 at byte 2034: template name length 70000 exceeds 255". */
 const char *ima_list_error(const struct ima_list *l);

@@ -18,3 +18,7 @@ struct ima_replay {
 void ima_replay_init(struct ima_replay *r);
 /* banks: bit per enum hash_alg. e->pcr <= LIMIT_PCR is the caller's promise (the decoder refuses more). */
 void ima_replay_entry(struct ima_replay *r, const struct ima_entry *e, unsigned int banks);
+
+#define IMA_BATCH 64u /* as many as hash_steps() looks at together */
+/* The same for n <= IMA_BATCH entries, one behind the other, faster. column_fits: NULL, or ima_digest_matches() of each. */
+void ima_replay_batch(struct ima_replay *r, const struct ima_entry *e, size_t n, unsigned int banks, bool *column_fits);

@@ -25,20 +25,22 @@ static const struct {
 	{ "imode", IMA_FIELD_MODE },
 };
 
+#define NAME(text) { (const uint8_t *)(text), sizeof(text) - 1 }
+
 /* Ordered by how often they are met. */
 static const struct {
-	const char *name;
+	struct bytes name;
 	struct ima_template t;
 } builtin[] = {
-	{ "ima-ng", { 2, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG } } },
-	{ "ima-sig", { 3, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_SIG } } },
-	{ "ima-ngv2", { 2, true, { IMA_FIELD_D_NGV2, IMA_FIELD_N_NG } } },
-	{ "ima-sigv2", { 3, true, { IMA_FIELD_D_NGV2, IMA_FIELD_N_NG, IMA_FIELD_SIG } } },
-	{ "ima-buf", { 3, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_BUF } } },
-	{ "ima", { 2, true, { IMA_FIELD_D, IMA_FIELD_N } } },
-	{ "ima-modsig",
+	{ NAME("ima-ng"), { 2, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG } } },
+	{ NAME("ima-sig"), { 3, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_SIG } } },
+	{ NAME("ima-ngv2"), { 2, true, { IMA_FIELD_D_NGV2, IMA_FIELD_N_NG } } },
+	{ NAME("ima-sigv2"), { 3, true, { IMA_FIELD_D_NGV2, IMA_FIELD_N_NG, IMA_FIELD_SIG } } },
+	{ NAME("ima-buf"), { 3, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_BUF } } },
+	{ NAME("ima"), { 2, true, { IMA_FIELD_D, IMA_FIELD_N } } },
+	{ NAME("ima-modsig"),
 	  { 5, true, { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_SIG, IMA_FIELD_D_MODSIG, IMA_FIELD_MODSIG } } },
-	{ "evm-sig",
+	{ NAME("evm-sig"),
 	  { 9,
 	    true,
 	    { IMA_FIELD_D_NG, IMA_FIELD_N_NG, IMA_FIELD_EVMSIG, IMA_FIELD_XATTR_NAMES, IMA_FIELD_XATTR_LENGTHS,
@@ -57,9 +59,14 @@ static const struct {
 	{ "streebog512", 64 }, { "sha3-224", 28 }, { "sha3-256", 32 }, { "sha3-384", 48 }, { "sha3-512", 64 },
 };
 
-static bool is_text(struct bytes b, const char *s)
+static inline bool is_text(struct bytes b, const char *s)
 {
 	return b.n == strlen(s) && bytes_equal(b.p, s, b.n);
+}
+
+static inline bool is_builtin(struct bytes name, size_t i)
+{
+	return name.n == builtin[i].name.n && bytes_equal(name.p, builtin[i].name.p, name.n);
 }
 
 bool ima_template_is_legacy(struct bytes name)
@@ -70,7 +77,7 @@ bool ima_template_is_legacy(struct bytes name)
 bool ima_template_is_builtin(struct bytes name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(builtin); i++)
-		if (is_text(name, builtin[i].name))
+		if (is_builtin(name, i))
 			return true;
 	return false;
 }
@@ -79,7 +86,7 @@ bool ima_template_builtin_name(size_t i, struct bytes *name)
 {
 	if (i >= ARRAY_SIZE(builtin))
 		return false;
-	*name = (struct bytes){ (const uint8_t *)builtin[i].name, strlen(builtin[i].name) };
+	*name = builtin[i].name;
 	return true;
 }
 
@@ -128,7 +135,7 @@ static void parse_format(struct bytes format, struct ima_template *t)
 const struct ima_template *ima_template_find(struct bytes name, struct ima_template *scratch)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(builtin); i++)
-		if (is_text(name, builtin[i].name))
+		if (is_builtin(name, i))
 			return &builtin[i].t;
 	parse_format(name, scratch);
 	return scratch;

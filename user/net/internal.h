@@ -9,6 +9,9 @@
 #include "imastream/limits.h"
 #include "net/net.h"
 
+/* Of TLS 1.2: only what signs. The keeper decrypts for nobody, and what was recorded stays secret when a key is lost. */
+#define NET_TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 /* A result of nng as a negative errno; 0 stays 0. */
 int net_error(int result);
 
@@ -18,6 +21,12 @@ bool net_url_is_tls(const char *url);
 /* A TLS configuration for one end; *out is released with nng_tls_config_free(). Servers need cert and key, clients need
  * ca: there is no TLS without authentication of the server. -EINVAL without them, or when a file holds no PEM. */
 must_use_ int net_tls_config(nng_tls_config **out, nng_tls_mode mode, const struct net_tls *tls);
+
+/* ---- tls_engine.c ---- */
+/* Makes OpenSSL nng's TLS. Before the first TLS listener or dialer is made; any number of times. */
+must_use_ int net_tls_engine(void);
+/* Certificates as PEM text; the key as PEM text, or in a keeper (NULL: none). */
+must_use_ int net_tls_own_cert(nng_tls_config *config, const char *cert, const char *key, struct keeper *keeper);
 
 /* Opens a listener on s (NULL tls: none). On failure *why says what was wrong; on success *url is the URL with the port
  * that was bound, to be freed by the caller. */

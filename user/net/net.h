@@ -9,16 +9,21 @@
 struct net_tls {		 /* file names, PEM; NULL = not used */
 	const char *ca;		 /* who may vouch for the peer */
 	const char *cert, *key;	 /* ours; a server must have them */
+	struct keeper *keeper;	 /* holds the key: then the file is never read here (keeper.h); must outlive all users */
 	const char *server_name; /* client: expected name, default the URL's host */
 	bool require_peer_cert;	 /* server: clients must show a certificate of `ca`; else they may, and no other one */
 };
+
+/* Has it the form of an address of ours: ipc://PATH, tcp://HOST:PORT, tls+tcp://HOST:PORT (or tcp4, tcp6)? What stands
+ * behind the scheme is looked at when it is used. */
+bool net_url_known(const char *url);
 
 /* Threads: each object belongs to one thread; different objects may belong to different threads. TLS is never used
  * without authentication of the server: clients need `ca`, servers need `cert` and `key`, else -EINVAL. */
 
 /* ---- client: nng REQ with independent request slots (contexts) ---- */
-#define NET_SLOTS 2
-enum { NET_SLOT_EVIDENCE = 0, NET_SLOT_WAIT = 1 };
+#define NET_SLOTS 3
+enum { NET_SLOT_EVIDENCE = 0, NET_SLOT_WAIT = 1, NET_SLOT_FETCH = 2 };
 struct net_client;
 /* Dials in the background (reconnects with back-off by itself, at most 2 s). */
 must_use_ int net_client_new(struct net_client **out, const char *url, const struct net_tls *tls);
@@ -50,6 +55,10 @@ void net_client_bytes(const struct net_client *c, uint64_t *sent, uint64_t *rece
 struct net_server;
 struct net_request; /* a received message and its return address; may outlive its connection and the server */
 must_use_ int net_server_new(struct net_server **out, const struct net_tls *tls);
+/* The same in two steps: sockets can be bound while there is one thread, and the server's thread starts when the process is
+ * confined. Nothing is answered before net_server_start(). */
+must_use_ int net_server_prepare(struct net_server **out, const struct net_tls *tls);
+must_use_ int net_server_start(struct net_server *s);
 /* Listens on one more URL. tcp://127.0.0.1:0 picks a port: net_server_url() tells. error text in *why (static). */
 must_use_ int net_server_listen(struct net_server *s, const char *url, const char **why);
 const char *net_server_url(const struct net_server *s, unsigned int i);
@@ -64,6 +73,10 @@ struct bytes net_request_message(const struct net_request *r);
 uint64_t net_request_peer(const struct net_request *r);
 /* Address of the peer as text, "-" when the transport has none. */
 void net_request_address(const struct net_request *r, char *buf, size_t n);
+/* false: the connection that it came over is closed, so no answer can arrive. Any thread. */
+bool net_request_open(const struct net_request *r);
+/* The user at the other end of an ipc connection when it was made (SO_PEERCRED); false: another transport. */
+must_use_ bool net_request_peer_user(const struct net_request *r, uint32_t *uid);
 /* The peer showed a certificate of our CA (TLS only). */
 bool net_request_peer_verified(const struct net_request *r);
 /* Sends and frees r; `message` (at most LIMIT_MESSAGE, else nothing is sent) must not be a view into r. When the peer is
@@ -72,6 +85,9 @@ void net_request_reply(struct net_server *s, struct net_request **r, struct byte
 void net_request_drop(struct net_request **r);
 /* Connections now, whose hello is done. */
 unsigned int net_server_connections(const struct net_server *s);
+
+/* Removes the socket file of ipc://PATH when nobody listens there any more; other URLs and other files are left alone. */
+void net_remove_abandoned(const char *url);
 
 /* ---- publish / subscribe ---- */
 struct net_pub;

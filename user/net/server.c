@@ -38,6 +38,8 @@ static void accept_some(struct net_server *s, struct listener *l)
 			conn_start(s, l, fd);
 			continue;
 		}
+		if ((errno == EMFILE || errno == ENFILE) && conn_make_place(s))
+			continue;
 		/* The connection stays in the kernel's queue: without a rest this would spin. */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			watch_listeners(s, false);
@@ -130,7 +132,7 @@ static void *serve(void *arg)
 }
 
 /* Signals are for the program's threads; and a write to a closed socket must not end it. */
-static int start_thread(struct net_server *s)
+int net_server_start(struct net_server *s)
 {
 	sigset_t all, old;
 	int r;
@@ -157,6 +159,7 @@ static int copy_tls(struct net_server *s, const struct net_tls *tls)
 				   .cert = s->tls_text[1],
 				   .key = s->tls_text[2],
 				   .server_name = s->tls_text[3],
+				   .keeper = tls->keeper,
 				   .require_peer_cert = tls->require_peer_cert };
 	return 0;
 }
@@ -171,10 +174,10 @@ static int server_open(struct net_server *s)
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->hub->io_fd, &ev) < 0)
 		return -errno;
-	return start_thread(s);
+	return 0;
 }
 
-int net_server_new(struct net_server **out, const struct net_tls *tls)
+int net_server_prepare(struct net_server **out, const struct net_tls *tls)
 {
 	cleanup_(net_server_free) struct net_server *s = calloc(1, sizeof(*s));
 	int r;
@@ -191,9 +194,23 @@ int net_server_new(struct net_server **out, const struct net_tls *tls)
 	TAILQ_INIT(&s->stalled);
 	TAILQ_INIT(&s->gone);
 	TAILQ_INIT(&s->timed);
+	TAILQ_INIT(&s->idle);
 	r = tls ? copy_tls(s, tls) : 0;
 	if (r == 0)
 		r = server_open(s);
+	if (r < 0)
+		return r;
+	*out = TAKE_PTR(s);
+	return 0;
+}
+
+int net_server_new(struct net_server **out, const struct net_tls *tls)
+{
+	cleanup_(net_server_free) struct net_server *s = NULL;
+	int r = net_server_prepare(&s, tls);
+
+	if (r == 0)
+		r = net_server_start(s);
 	if (r < 0)
 		return r;
 	*out = TAKE_PTR(s);

@@ -28,7 +28,8 @@ struct net_request {
 	struct conn *conn; /* for the I/O thread; it stays until all its requests are back */
 	uint64_t peer;
 	union peer_address address;
-	bool verified, ipc;
+	bool verified, ipc, has_uid;
+	uint32_t uid;
 	struct writer body;
 	size_t return_address; /* size, at the start of body */
 	struct writer reply;   /* as it goes over the stream; empty: dropped */
@@ -97,7 +98,9 @@ struct conn {
 	struct source source;
 	enum conn_stage stage;
 	enum conn_place place;
-	bool ipc, verified, counted, timed;
+	bool ipc, verified, counted, timed, has_uid;
+	uint32_t uid;	 /* of the peer, ipc only */
+	atomic_bool gone; /* stage is CONN_DEAD, for other threads; a request in their hands keeps this struct alive */
 	bool choked;	 /* too many requests unanswered */
 	bool want_write; /* waiting for room in the socket */
 	int fd;
@@ -106,7 +109,9 @@ struct conn {
 	struct net_server *server;
 	uint64_t id;
 	union peer_address address;
-	TAILQ_ENTRY(conn) all_link, place_link, timed_link;
+	TAILQ_ENTRY(conn) all_link, place_link, timed_link, idle_link;
+	bool idle;		/* no request of it is open: it may have to make room */
+	uint64_t idle_since_us;
 	struct sp_decoder in;
 	struct bytes left; /* received and not looked at because receiving stopped; the memory is ours */
 	struct patience in_wait, out_wait;
@@ -138,6 +143,7 @@ struct net_server {
 	unsigned int n_conns;
 	size_t partial_bytes; /* memory behind all unfinished messages */
 	struct conn_list all, run, stalled, gone, timed;
+	struct conn_list idle; /* the longest first */
 	uint8_t scratch[65536];
 };
 
@@ -172,6 +178,9 @@ must_use_ ssize_t server_tls_send(SSL *ssl, const void *p, size_t n, bool *want_
 void server_tls_free(SSL **ssl);
 
 /* ---- server_conn.c: I/O thread ---- */
+/* Closes the connection that has had no request open for longest, if that is longer than the patience. true: a place and a
+ * descriptor are free. */
+bool conn_make_place(struct net_server *s);
 /* Takes fd in any case. */
 void conn_start(struct net_server *s, const struct listener *l, int fd);
 void conn_event(struct conn *c, uint32_t events);

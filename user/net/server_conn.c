@@ -53,6 +53,23 @@ static void set_timed(struct conn *c, bool timed)
 	TAILQ_INSERT_TAIL(&s->timed, c, timed_link);
 }
 
+/* After whatever changes `outstanding` or `stage`. A collector that streams always has a request open: its WAIT. */
+static void note_idle(struct conn *c)
+{
+	struct net_server *s = c->server;
+	bool idle = c->stage != CONN_DEAD && c->outstanding == 0;
+
+	if (c->idle == idle)
+		return;
+	c->idle = idle;
+	if (!idle) {
+		TAILQ_REMOVE(&s->idle, c, idle_link);
+		return;
+	}
+	c->idle_since_us = s->now_us;
+	TAILQ_INSERT_TAIL(&s->idle, c, idle_link);
+}
+
 static void free_answers(struct conn *c)
 {
 	struct net_request *r;
@@ -78,6 +95,7 @@ static void conn_close(struct conn *c)
 	if (c->stage == CONN_DEAD)
 		return;
 	c->stage = CONN_DEAD;
+	atomic_store(&c->gone, true);
 	server_tls_free(&c->ssl);
 	fd_cleanup(&c->fd); /* and epoll forgets it */
 	sp_decoder_free(&c->in);
@@ -89,6 +107,7 @@ static void conn_close(struct conn *c)
 	if (c->counted)
 		atomic_fetch_sub(&s->established, 1);
 	s->n_conns--;
+	note_idle(c);
 	put(c, c->outstanding == 0 ? PLACE_GONE : PLACE_NONE);
 }
 
@@ -191,6 +210,7 @@ static void release(struct conn *c)
 		c->choked = false;
 		put(c, PLACE_RUN);
 	}
+	note_idle(c);
 }
 
 /* Closes c on failure. */
@@ -232,13 +252,15 @@ static int take_request(struct conn *c)
 		return -ENOMEM;
 	}
 	*r = (struct net_request){ .hub = s->hub, .conn = c, .peer = c->id, .address = c->address,
-				   .verified = c->verified, .ipc = c->ipc, .body = body };
+				   .verified = c->verified, .ipc = c->ipc, .has_uid = c->has_uid, .uid = c->uid,
+				   .body = body };
 	r->return_address = sp_return_address(writer_view(&body));
 	if (r->return_address == 0 || body.n - r->return_address > LIMIT_MESSAGE) {
 		request_free(r);
 		return -EPROTO;
 	}
 	c->outstanding++;
+	note_idle(c);
 	c->in_wait = (struct patience){ 0 };
 	s->full = hub_push(s->hub, r);
 	return 0;
@@ -405,6 +427,17 @@ static void set_options(int fd)
 			return; /* the peer is gone already, and the next read will say so */
 }
 
+static void ask_for_user(struct conn *c)
+{
+	struct ucred who;
+	socklen_t n = sizeof(who);
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 || n != sizeof(who))
+		return; /* then nobody is named */
+	c->uid = who.uid;
+	c->has_uid = true;
+}
+
 static int open_stream(struct conn *c, const struct listener *l)
 {
 	socklen_t n = sizeof(c->address);
@@ -415,6 +448,8 @@ static int open_stream(struct conn *c, const struct listener *l)
 		if (getpeername(c->fd, &c->address.sa, &n) < 0)
 			return -errno;
 		set_options(c->fd);
+	} else {
+		ask_for_user(c);
 	}
 	if (l->tls) {
 		r = server_tls_attach(&c->ssl, l->tls, c->fd);
@@ -426,9 +461,20 @@ static int open_stream(struct conn *c, const struct listener *l)
 	return epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev) < 0 ? -errno : 0;
 }
 
+bool conn_make_place(struct net_server *s)
+{
+	struct conn *c = TAILQ_FIRST(&s->idle);
+
+	if (!c || s->now_us - c->idle_since_us < s->patience_us)
+		return false;
+	conn_close(c);
+	return true;
+}
+
 void conn_start(struct net_server *s, const struct listener *l, int fd)
 {
-	struct conn *c = s->n_conns < s->max_connections ? calloc(1, sizeof(*c)) : NULL;
+	bool room = s->n_conns < s->max_connections || conn_make_place(s);
+	struct conn *c = room ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c) {
 		fd_cleanup(&fd);
@@ -439,6 +485,7 @@ void conn_start(struct net_server *s, const struct listener *l, int fd)
 	sp_decoder_init(&c->in, l->ipc);
 	TAILQ_INSERT_TAIL(&s->all, c, all_link);
 	s->n_conns++;
+	note_idle(c);
 	if (open_stream(c, l) < 0)
 		conn_close(c);
 	else if (c->stage == CONN_TLS)

@@ -197,6 +197,24 @@ struct bytes net_request_message(const struct net_request *r)
 	return read_rest(&all);
 }
 
+bool net_request_open(const struct net_request *r)
+{
+	struct hub *h = r->hub;
+	bool open;
+
+	pthread_mutex_lock(&h->lock);
+	open = !h->closed && !atomic_load(&r->conn->gone);
+	pthread_mutex_unlock(&h->lock);
+	return open;
+}
+
+bool net_request_peer_user(const struct net_request *r, uint32_t *uid)
+{
+	if (r->has_uid)
+		*uid = r->uid;
+	return r->has_uid;
+}
+
 uint64_t net_request_peer(const struct net_request *r)
 {
 	return r->peer;

@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define BACKLOG 4096
@@ -84,12 +85,26 @@ static int listen_tcp(struct listener *l, const char *url, const nng_url *parts,
 	return r < 0 ? r : bound_url(l, parts, url);
 }
 
-/* A server that was killed leaves its socket file behind: nobody answers there. */
+/* A server that was killed leaves its socket file behind: nobody answers there. Nor in a file that is no socket. */
 static bool is_abandoned(const struct sockaddr_un *sa)
 {
 	cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
 
-	return fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 && errno == ECONNREFUSED;
+	return fd >= 0 && lstat(sa->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	       connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 && errno == ECONNREFUSED;
+}
+
+void net_remove_abandoned(const char *url)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const char *path = strncmp(url, "ipc://", 6) == 0 ? strchr(url, '/') + 2 : "";
+
+	if (!*path || strlen(path) >= sizeof(sa.sun_path))
+		return;
+	bytes_copy(sa.sun_path, path, strlen(path));
+	if (is_abandoned(&sa))
+		(void)unlink(path);
 }
 
 static int listen_ipc(struct listener *l, const char *url, const char *path, const char **why)

@@ -3,6 +3,8 @@
  * that thread: OpenSSL writes with write(). */
 #include <openssl/err.h>
 
+#include "net/internal.h"
+#include "net/keeper.h"
 #include "net/server.h"
 
 static void ctx_cleanup(SSL_CTX **ctx)
@@ -26,11 +28,25 @@ static int use_ca(SSL_CTX *ctx, const struct net_tls *tls)
 	return 0;
 }
 
+static int use_key(SSL_CTX *ctx, const struct net_tls *tls)
+{
+	EVP_PKEY *key = NULL;
+	int r;
+
+	if (!tls->keeper)
+		return SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) == 1 ? 0 : -EINVAL;
+	r = keeper_key(tls->keeper, &key);
+	if (r == 0 && SSL_CTX_use_PrivateKey(ctx, key) != 1)
+		r = -EINVAL;
+	EVP_PKEY_free(key);
+	return r;
+}
+
 static int fill(SSL_CTX *ctx, const struct net_tls *tls)
 {
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_use_certificate_chain_file(ctx, tls->cert) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+	    SSL_CTX_set_cipher_list(ctx, NET_TLS_CIPHERS) != 1 || use_key(ctx, tls) < 0 || SSL_CTX_check_private_key(ctx) != 1)
 		return -EINVAL;
 	/* Nothing is kept for a peer that is not connected, and nobody makes us begin again. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

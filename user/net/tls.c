@@ -70,6 +70,20 @@ bool net_url_is_tls(const char *url)
 	return strncmp(url, "tls+", 4) == 0;
 }
 
+bool net_url_known(const char *url)
+{
+	static const char *const schemes[] = { "ipc://",  "tcp://",	"tcp4://",     "tcp6://",
+					       "tls+tcp://", "tls+tcp4://", "tls+tcp6://" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		size_t n = strlen(schemes[i]);
+
+		if (strncmp(url, schemes[i], n) == 0 && url[n])
+			return true;
+	}
+	return false;
+}
+
 static void writer_wipe(struct writer *w)
 {
 	if (w->p)
@@ -83,6 +97,8 @@ static int use_own_cert(nng_tls_config *config, const struct net_tls *tls)
 	cleanup_(writer_wipe) struct writer key = WRITER(LIMIT_PEM);
 	int r = read_file(tls->cert, &cert);
 
+	if (r == 0 && tls->keeper)
+		return writer_cstr(&cert) ? net_tls_own_cert(config, (const char *)cert.p, NULL, tls->keeper) : -ENOMEM;
 	/* Room for all at once: growing would leave copies of the key behind. */
 	if (r == 0 && write_space(&key, LIMIT_PEM))
 		writer_reset(&key);
@@ -92,7 +108,7 @@ static int use_own_cert(nng_tls_config *config, const struct net_tls *tls)
 		return r;
 	if (!writer_cstr(&cert) || !writer_cstr(&key))
 		return -ENOMEM;
-	return net_error(nng_tls_config_own_cert(config, (const char *)cert.p, (const char *)key.p, NULL));
+	return net_tls_own_cert(config, (const char *)cert.p, (const char *)key.p, NULL);
 }
 
 static void url_cleanup(nng_url **url)
@@ -118,7 +134,9 @@ int net_tls_config(nng_tls_config **out, nng_tls_mode mode, const struct net_tls
 		return -EINVAL;
 	if (mode == NNG_TLS_MODE_SERVER && !tls->require_peer_cert)
 		auth = tls->ca ? NNG_TLS_AUTH_MODE_OPTIONAL : NNG_TLS_AUTH_MODE_NONE;
-	r = net_error(nng_tls_config_alloc(&config, mode));
+	r = net_tls_engine();
+	if (r == 0)
+		r = net_error(nng_tls_config_alloc(&config, mode));
 	if (r == 0)
 		r = net_error(nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3));
 	if (r == 0)
@@ -185,7 +203,13 @@ failed:
 int net_listen(nng_socket s, const char *url, const struct net_tls *tls, char **bound, const char **why)
 {
 	nng_listener l;
-	int r = nng_listener_create(&l, s, url);
+	int r = net_url_is_tls(url) ? net_tls_engine() : 0;
+
+	if (r < 0) {
+		*why = "TLS cannot be used";
+		return r;
+	}
+	r = nng_listener_create(&l, s, url);
 
 	if (r != 0) {
 		*why = nng_strerror(r);
@@ -213,7 +237,10 @@ static int use_server_name(nng_tls_config *config, const char *url, const struct
 int net_dial(nng_socket s, const char *url, const struct net_tls *tls)
 {
 	nng_dialer d;
-	int r = net_error(nng_dialer_create(&d, s, url));
+	int r = net_url_is_tls(url) ? net_tls_engine() : 0;
+
+	if (r == 0)
+		r = net_error(nng_dialer_create(&d, s, url));
 
 	if (r < 0)
 		return r;

@@ -15,6 +15,8 @@ static const struct {
 
 uint8_t file_alg_from_name(struct bytes name)
 {
+	if (name.n == 6 && bytes_equal("sha256", name.p, 6)) /* nearly always */
+		return FILE_ALG_SHA256;
 	for (uint8_t i = 0; i < FILE_ALG_COUNT; i++)
 		if (strlen(algs[i].name) == name.n && bytes_equal(algs[i].name, name.p, name.n))
 			return i;

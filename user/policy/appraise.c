@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Judges one entry. The order of judgement is written down in docs/policy.md; keep the two together. */
+#include "policy/imapolicy.h"
 #include "policy/keyring_private.h"
 #include "policy/model.h"
 
@@ -22,6 +23,25 @@ static void found(struct judgement *j, enum reason reason)
 		j->out[j->n++] = (struct finding){ j->index, reason, info ? info->severity : SEVERITY_FAIL };
 }
 
+/* For the trace only: changes nothing. */
+static void trace_step(const struct judgement *j, enum appraisal_step s, bool decided)
+{
+	struct appraisal_trace *t = j->a->trace;
+
+	if (t->n == ARRAY_SIZE(t->steps))
+		return;
+	t->steps[t->n].step = s;
+	t->steps[t->n++].answer = decided ? APPRAISAL_DECIDED : APPRAISAL_PASSED_ON;
+	if (j->f)
+		t->fields = *j->f;
+}
+
+static inline void step(const struct judgement *j, enum appraisal_step s, bool decided)
+{
+	if (j->a->trace)
+		trace_step(j, s, decided);
+}
+
 static void judge_violation(struct judgement *j)
 {
 	switch (j->a->policy ? j->a->policy->violations : j->a->violations) {
@@ -37,12 +57,52 @@ static void judge_violation(struct judgement *j)
 	}
 }
 
+/* Where nearly all templates have the path: the second field, with its NUL. */
+static struct bytes likely_path(struct bytes data)
+{
+	struct reader r = reader_of(data);
+	struct bytes path;
+
+	(void)read_bytes(&r, read_u32le(&r));
+	path = read_bytes(&r, read_u32le(&r));
+	return (struct bytes){ path.p, path.n ? path.n - 1 : 0 };
+}
+
+void policy_look_ahead(const struct policy *p, const struct ima_entry *e, size_t n, struct policy_hint *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct policy_hint){ .policy = p, .path = likely_path(e[i].data) };
+	for (size_t i = 0; p && i < n; i += 2) {
+		size_t other = MIN(i + 1, n - 1); /* of an odd number the last is its own */
+		const struct bytes paths[2] = { out[i].path, out[other].path };
+		uint64_t hash[2];
+
+		table_hash_two(&p->table, TABLE_FILES, paths, hash);
+		out[i].hash = hash[0];
+		out[other].hash = hash[1];
+		table_ask_slot(&p->table, hash[0]);
+		table_ask_slot(&p->table, hash[1]);
+	}
+	for (size_t i = 0; p && i < n; i++)
+		table_ask_record(&p->table, out[i].hash);
+}
+
+static uint64_t hash_of_path(const struct judgement *j, enum table_section section)
+{
+	const struct policy_hint *hint = j->a->hint;
+
+	if (section == TABLE_FILES && hint && hint->policy == j->a->policy && hint->path.p == j->f->path.p &&
+	    hint->path.n == j->f->path.n)
+		return hint->hash;
+	return table_hash(&j->a->policy->table, section, j->f->path);
+}
+
 /* REASON_NONE when the policy knows the digest under this name. */
 static enum reason look_up(const struct judgement *j, enum table_section section)
 {
 	uint8_t alg = file_alg_from_name(j->f->alg);
 
-	switch (table_find(&j->a->policy->table, section, j->f->path, alg, j->f->digest)) {
+	switch (table_find_hashed(&j->a->policy->table, hash_of_path(j, section), section, j->f->path, alg, j->f->digest)) {
 	case TABLE_MATCH:
 		return REASON_NONE;
 	case TABLE_ALGORITHM:
@@ -67,6 +127,7 @@ static void judge_buffer(struct judgement *j)
 {
 	const struct policy *p = j->a->policy;
 
+	step(j, p ? APPRAISAL_BUFFER : APPRAISAL_NO_REFERENCE, true);
 	if (!p)
 		return;
 	if (look_up(j, TABLE_KEYRINGS) == REASON_NONE || look_up(j, TABLE_BUFFERS) == REASON_NONE) {
@@ -78,10 +139,10 @@ static void judge_buffer(struct judgement *j)
 	found(j, exclude_matches(p->excludes, j->f->path) ? REASON_EXCLUDED : REASON_BUFFER_UNKNOWN);
 }
 
-/* The verifier's keys, then the policy's. */
+/* The verifier's keys, the policy's, then those learned from the list. */
 static enum imasig_outcome check_signature(const struct judgement *j)
 {
-	const struct keyring *rings[] = { j->a->keyring, j->a->policy ? j->a->policy->keys : NULL };
+	const struct keyring *rings[] = { j->a->keyring, j->a->policy ? j->a->policy->keys : NULL, j->a->learned };
 	enum imasig_outcome worst = IMASIG_KEY_UNKNOWN;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
@@ -89,7 +150,8 @@ static enum imasig_outcome check_signature(const struct judgement *j)
 
 		if (!rings[i])
 			continue;
-		outcome = imasig_verify(rings[i], j->f->sig, j->f->alg, j->f->digest, j->f->kind == IMA_DIGEST_VERITY);
+		outcome = imasig_verify_cached(rings[i], j->a->signatures, j->f->sig, j->f->alg, j->f->digest,
+					       j->f->kind == IMA_DIGEST_VERITY);
 		if (outcome == IMASIG_OK)
 			return IMASIG_OK;
 		if (outcome != IMASIG_KEY_UNKNOWN)
@@ -98,27 +160,68 @@ static enum imasig_outcome check_signature(const struct judgement *j)
 	return worst;
 }
 
-static void judge_file(struct judgement *j)
+/* An appended signature vouches as well. Only under the template's own name: a format string could point at fields whose
+ * bytes the host chooses. */
+static bool check_modsig(const struct judgement *j, const struct ima_entry *e)
 {
-	static const uint8_t boot_aggregate[] = "boot_aggregate";
+	static const uint8_t name[] = "ima-modsig";
+	const struct keyring *rings[] = { j->a->keyring, j->a->policy ? j->a->policy->keys : NULL, j->a->learned };
+
+	if (!j->f->modsig.n || e->name.n != sizeof(name) - 1 || !bytes_equal(e->name.p, name, e->name.n))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(rings); i++)
+		if (rings[i] && modsig_verify(rings[i], j->a->signatures, j->f->modsig, j->f->modsig_alg, j->f->modsig_digest) == IMASIG_OK)
+			return true;
+	return false;
+}
+
+static bool bytes_same(struct bytes a, struct bytes b)
+{
+	return a.n == b.n && bytes_equal(a.p, b.p, a.n);
+}
+
+bool appraise_is_boot_aggregate(const struct ima_fields *f)
+{
+	static const uint8_t name[] = "boot_aggregate";
+
+	return bytes_same(f->path, (struct bytes){ name, sizeof(name) - 1 });
+}
+
+/* Its truth comes from the quoted boot PCRs. Only the first entry, and after a kexec a later one that says the same: others
+ * of that name can be files (IMA falls back to a file's last name when its path is too long). */
+static bool is_aggregate(const struct judgement *j)
+{
+	const struct appraisal *a = j->a;
+
+	return appraise_is_boot_aggregate(j->f) &&
+	       (j->index == 0 || (a->boot_aggregate.n && bytes_same(a->boot_aggregate_alg, j->f->alg) &&
+				  bytes_same(a->boot_aggregate, j->f->digest)));
+}
+
+static void judge_file(struct judgement *j, const struct ima_entry *e)
+{
 	const struct policy *p = j->a->policy;
-	bool signatures = j->a->keyring || (p && p->keys);
+	bool signatures = j->a->keyring || j->a->learned || (p && p->keys);
 	enum imasig_outcome signature = IMASIG_PORTABLE; /* as good as none */
 	enum reason digest = REASON_NONE;
 
+	step(j, APPRAISAL_NO_REFERENCE, !p && !signatures);
 	if (!p && !signatures)
 		return;
-	/* Its truth comes from the quoted boot PCRs. Only the first entry: later ones of that name can be files (IMA falls
-	 * back to a file's last name when its path is too long). */
-	if (j->index == 0 && !(p && p->boot_aggregate) && j->f->path.n == sizeof(boot_aggregate) - 1 &&
-	    bytes_equal(j->f->path.p, boot_aggregate, j->f->path.n))
+	if (!(p && p->boot_aggregate) && is_aggregate(j)) {
+		step(j, APPRAISAL_BOOT_AGGREGATE, true);
 		return;
+	}
+	step(j, APPRAISAL_BOOT_AGGREGATE, false);
 	if (p && exclude_matches(p->excludes, j->f->path)) {
+		step(j, APPRAISAL_EXCLUDES, true);
 		found(j, REASON_EXCLUDED);
 		return;
 	}
+	step(j, APPRAISAL_EXCLUDES, false);
 	if (p) {
 		digest = look_up(j, TABLE_FILES);
+		step(j, APPRAISAL_DIGEST, digest == REASON_NONE);
 		if (digest == REASON_NONE) {
 			vouched(j);
 			return;
@@ -126,11 +229,24 @@ static void judge_file(struct judgement *j)
 	}
 	if (signatures && j->f->sig.n) {
 		signature = check_signature(j);
+		if (j->a->trace) {
+			j->a->trace->signature_checked = true;
+			j->a->trace->signature = signature;
+		}
 		if (signature == IMASIG_OK) {
+			step(j, APPRAISAL_SIGNATURE, true);
 			vouched(j);
 			return;
 		}
 	}
+	if (signatures && check_modsig(j, e)) {
+		step(j, APPRAISAL_SIGNATURE, true);
+		vouched(j);
+		return;
+	}
+	if (signatures)
+		step(j, APPRAISAL_SIGNATURE, false);
+	step(j, APPRAISAL_NOTHING_VOUCHED, true);
 	if (p)
 		found(j, digest);
 	if (!signatures)
@@ -170,18 +286,33 @@ static bool fields_without_name(struct judgement *j, const struct ima_entry *e, 
 	return true;
 }
 
+/* Whether the rules by which this host measures are good enough stands beside what the entry itself is worth. */
+static enum imapolicy_answer judge_ima_policy(struct judgement *j, const struct ima_entry *e)
+{
+	enum imapolicy_answer answer = j->a->ima_policies ? imapolicies_judge(j->a->ima_policies, e, j->f) : IMAPOLICY_NONE;
+
+	if (answer == IMAPOLICY_WEAK)
+		found(j, REASON_IMA_POLICY_WEAK);
+	return answer;
+}
+
 static void judge_content(struct judgement *j, const struct ima_entry *e)
 {
 	const struct policy *p = j->a->policy;
 	struct ima_fields guess;
 	bool name_unknown = fields_without_name(j, e, &guess);
+	bool judged = j->f->known && j->f->digest.n && j->f->path.p;
+	bool denied = p && p->denied && j->f->digest.n && table_has(&p->table, TABLE_DENY, j->f->digest);
 
-	if (p && j->f->digest.n && table_has(&p->table, TABLE_DENY, j->f->digest))
+	step(j, APPRAISAL_DENY, denied);
+	if (!denied)
+		step(j, APPRAISAL_TEMPLATE, !judged);
+	if (denied)
 		found(j, REASON_DENIED);
-	else if (j->f->known && j->f->buf.p && j->f->digest.n && j->f->path.p)
+	else if (judged && j->f->buf.p)
 		judge_buffer(j);
-	else if (j->f->known && j->f->digest.n && j->f->path.p)
-		judge_file(j);
+	else if (judged)
+		judge_file(j, e);
 	if (name_unknown)
 		found(j, REASON_TEMPLATE_UNKNOWN);
 }
@@ -190,10 +321,17 @@ size_t appraise_entry(const struct appraisal *a, const struct ima_entry *e, cons
 		      struct finding out[4])
 {
 	struct judgement j = { .a = a, .f = fields, .index = index, .out = out };
+	enum imapolicy_answer answer;
 	struct ima_fields own;
 
-	if (a->check_template_hash && !ima_digest_matches(e))
-		found(&j, REASON_TEMPLATE_HASH);
+	if (a->trace)
+		*a->trace = (struct appraisal_trace){ .n = 0 };
+	if (a->check_template_hash) {
+		step(&j, APPRAISAL_TEMPLATE_HASH, false);
+		if (!ima_digest_matches(e))
+			found(&j, REASON_TEMPLATE_HASH);
+	}
+	step(&j, APPRAISAL_VIOLATION, e->violation);
 	if (e->violation) {
 		judge_violation(&j);
 		return j.n;
@@ -201,11 +339,16 @@ size_t appraise_entry(const struct appraisal *a, const struct ima_entry *e, cons
 	/* The caller's fields do not say whether they are unknown or malformed. */
 	if (!fields || !fields->known) {
 		if (!ima_fields_parse(e, &own)) {
+			step(&j, APPRAISAL_FORM, true);
 			found(&j, REASON_TEMPLATE_MALFORMED);
 			return j.n;
 		}
 		j.f = &own;
 	}
+	step(&j, APPRAISAL_FORM, false);
+	answer = judge_ima_policy(&j, e);
 	judge_content(&j, e);
+	if (answer == IMAPOLICY_UNKNOWN)
+		found(&j, REASON_IMA_POLICY_UNKNOWN);
 	return j.n;
 }

@@ -1,31 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/create.h"
 
-#include <ctype.h>
-#include <jansson.h>
-
 #include "base/hash.h"
 #include "base/text.h"
 #include "policy/algo.h"
+#include "policy/document.h"
 #include "policy/exclude.h"
+#include "policy/inspect.h"
 #include "policy/keyring_private.h"
-
-static const char *const maps[] = { "digests", "keyrings", "ima-buf" };
 
 struct baseline {
 	json_t *root;
-	struct exclude_set *excludes; /* compiles each rule, so that a bad one is refused at once */
+	struct exclude_set *excludes; /* the rules added: compiles each, so that a bad one is refused at once */
+	struct policy *base;	      /* for its rules; NULL: made from nothing */
 	struct baseline_counts counts;
 	uint64_t in_base;
 	bool based;
 };
-
-static void json_free(json_t **j)
-{
-	json_decref(*j);
-	*j = NULL;
-}
-#define cleanup_json_ cleanup_(json_free)
 
 void baseline_free(struct baseline **b)
 {
@@ -33,21 +24,9 @@ void baseline_free(struct baseline **b)
 		return;
 	json_decref((*b)->root);
 	exclude_set_free(&(*b)->excludes);
+	policy_unref(&(*b)->base);
 	free(*b);
 	*b = NULL;
-}
-
-/* The members that Keylime asks for, where they are missing. */
-static int fill_defaults(json_t *root)
-{
-	json_t *defaults = json_pack("{s:{s:i,s:i},s:i,s:{},s:[],s:{},s:{s:[],s:s,s:n},s:{},s:s}", "meta", "version", 1,
-				     "generator", 0, "release", 0, "digests", "excludes", "keyrings", "ima",
-				     "ignored_keyrings", "log_hash_alg", "sha1", "dm_policy", "ima-buf",
-				     "verification-keys", "");
-	int r = defaults ? json_object_update_missing(root, defaults) : -1;
-
-	json_decref(defaults);
-	return r < 0 ? -ENOMEM : 0;
 }
 
 int baseline_new(struct baseline **out)
@@ -60,7 +39,7 @@ int baseline_new(struct baseline **out)
 	b->root = json_object();
 	if (!b->root)
 		return -ENOMEM;
-	r = fill_defaults(b->root);
+	r = document_fill(b->root);
 	if (r == 0)
 		r = exclude_set_new(&b->excludes);
 	if (r < 0)
@@ -74,101 +53,25 @@ const struct baseline_counts *baseline_counts(const struct baseline *b)
 	return &b->counts;
 }
 
-static int compare_texts(const void *x, const void *y)
-{
-	return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-/* An array of hexadecimal strings in lower case, ascending, each once. NULL: no memory. */
-static json_t *sorted_array(const json_t *array)
-{
-	size_t n = json_array_size(array);
-	cleanup_free_ const char **texts = calloc(n + 1, sizeof(*texts));
-	json_t *sorted = json_array();
-
-	for (size_t i = 0; texts && i < n; i++)
-		texts[i] = json_string_value(json_array_get(array, i));
-	if (texts)
-		qsort(texts, n, sizeof(*texts), compare_texts);
-	for (size_t i = 0; texts && sorted && i < n; i++) {
-		if (i && strcmp(texts[i - 1], texts[i]) == 0)
-			continue;
-		if (json_array_append_new(sorted, json_string(texts[i])) < 0)
-			json_free(&sorted);
-	}
-	if (!texts)
-		json_free(&sorted);
-	return sorted;
-}
-
-/* Policies written by hand may have upper-case digits. */
-static int lower_case(json_t *array)
-{
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		cleanup_free_ char *text = strdup(json_string_value(json_array_get(array, i)));
-
-		if (!text)
-			return -ENOMEM;
-		for (char *c = text; *c; c++)
-			*c = (char)tolower((unsigned char)*c);
-		if (json_array_set_new(array, i, json_string(text)) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Sorts every array of digests; how many digests there are, or -ENOMEM. */
-static int64_t sort_digests(json_t *root)
-{
-	int64_t total = 0;
-
-	for (size_t m = 0; m < ARRAY_SIZE(maps); m++) {
-		json_t *map = json_object_get(root, maps[m]), *array;
-		const char *name;
-		void *next;
-
-		json_object_foreach_safe(map, next, name, array) {
-			json_t *sorted = sorted_array(array);
-
-			if (!sorted)
-				return -ENOMEM;
-			total += (int64_t)json_array_size(sorted);
-			if (json_object_set_new(map, name, sorted) < 0)
-				return -ENOMEM;
-		}
-	}
-	return total;
-}
-
 int baseline_start_from(struct baseline *b, struct bytes json, struct policy_report *report)
 {
 	cleanup_policy_ struct policy *checked = NULL;
 	cleanup_json_ json_t *root = NULL;
 	int64_t total;
-	int r;
+	int r = document_load(&root, &checked, json, report);
 
-	r = policy_load_json(&checked, json, report);
 	if (r != 0)
 		return r;
-	root = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
-	if (!root)
-		return -ENOMEM; /* it was read a moment ago */
-	r = fill_defaults(root);
-	for (size_t m = 0; m < ARRAY_SIZE(maps) && r == 0; m++) {
-		const char *name;
-		json_t *array;
-
-		json_object_foreach(json_object_get(root, maps[m]), name, array)
-			if (r == 0)
-				r = lower_case(array);
-	}
+	r = document_fill(root);
 	if (r < 0)
 		return r;
-	total = sort_digests(root);
+	total = document_sort(root);
 	if (total < 0)
 		return (int)total;
 	b->in_base = (uint64_t)total;
 	b->based = true;
+	policy_unref(&b->base);
+	b->base = TAKE_PTR(checked);
 	json_decref(b->root);
 	b->root = TAKE_PTR(root);
 	return 0;
@@ -236,12 +139,27 @@ static int add_digest(struct baseline *b, const char *map_name, const char *name
 	return text && json_array_append_new(array, json_string(text)) == 0 ? 0 : -ENOMEM;
 }
 
-int baseline_entry(struct baseline *b, const struct ima_entry *e)
+static int add_named(struct baseline *b, const char *map, struct bytes path, uint8_t alg, struct bytes digest)
 {
 	cleanup_free_ char *name = NULL;
-	struct ima_fields f;
-	uint8_t alg;
 	int r;
+
+	/* It would be read back as another algorithm's, and never match. */
+	if (alg == FILE_ALG_NONE || file_alg_infer(digest.n, FILE_ALG_NONE) != alg) {
+		b->counts.unsayable++;
+		return 0;
+	}
+	r = sayable(path, &name);
+	if (r > 0) {
+		b->counts.unsayable++;
+		return 0;
+	}
+	return r < 0 ? r : add_digest(b, map, name, digest);
+}
+
+int baseline_entry(struct baseline *b, const struct ima_entry *e)
+{
+	struct ima_fields f;
 
 	b->counts.entries++;
 	if (e->violation) {
@@ -252,40 +170,30 @@ int baseline_entry(struct baseline *b, const struct ima_entry *e)
 		b->counts.not_understood++;
 		return 0;
 	}
-	alg = file_alg_from_name(f.alg);
-	/* It would be read back as another algorithm's, and never match. */
-	if (alg == FILE_ALG_NONE || file_alg_infer(f.digest.n, FILE_ALG_NONE) != alg) {
-		b->counts.unsayable++;
-		return 0;
-	}
-	r = sayable(f.path, &name);
-	if (r > 0) {
-		b->counts.unsayable++;
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	return add_digest(b, !f.buf.p ? maps[0] : keyring_is_key(f.buf) ? maps[1] : maps[2], name, f.digest);
+	return add_named(b, !f.buf.p ? "digests" : keyring_is_key(f.buf) ? "keyrings" : "ima-buf", f.path, file_alg_from_name(f.alg),
+			 f.digest);
 }
 
-static int to_writer(const char *text, size_t n, void *user)
+int baseline_file(struct baseline *b, struct bytes path, uint8_t alg, struct bytes digest)
 {
-	struct writer *w = user;
+	b->counts.files++;
+	return add_named(b, "digests", path, alg, digest);
+}
 
-	write_bytes(w, text, n);
-	return w->bad ? -1 : 0;
+bool baseline_excludes(const struct baseline *b, struct bytes path)
+{
+	size_t rule;
+
+	return exclude_matches(b->excludes, path) || (b->base && policy_excluded_by(b->base, path, &rule));
 }
 
 int baseline_write(struct baseline *b, struct writer *w)
 {
-	int64_t total = sort_digests(b->root);
+	int64_t total = document_sort(b->root);
 
 	if (total < 0)
 		return (int)total;
 	b->counts.digests = (uint64_t)total;
 	b->counts.added = (uint64_t)total - b->in_base;
-	if (json_dump_callback(b->root, to_writer, w, JSON_INDENT(1) | JSON_SORT_KEYS) < 0 && !w->bad)
-		return -ENOMEM;
-	write_u8(w, '\n');
-	return writer_status(w);
+	return document_write(b->root, w);
 }

@@ -10,6 +10,8 @@ struct exclude_set {
 	pcre2_compile_context *compile;
 	pcre2_match_context *match; /* only read while matching: shared by threads */
 	pcre2_code *codes[LIMIT_POLICY_EXCLUDES];
+	struct bytes texts[LIMIT_POLICY_EXCLUDES]; /* owned: the rules as they were given */
+	struct bytes starts[LIMIT_POLICY_EXCLUDES]; /* of the texts: what every path that matches begins with; may be empty */
 	size_t n;
 };
 
@@ -38,8 +40,10 @@ void exclude_set_free(struct exclude_set **s)
 {
 	if (!*s)
 		return;
-	for (size_t i = 0; i < (*s)->n; i++)
+	for (size_t i = 0; i < (*s)->n; i++) {
 		pcre2_code_free((*s)->codes[i]);
+		free((void *)(uintptr_t)(*s)->texts[i].p);
+	}
 	pcre2_compile_context_free((*s)->compile);
 	pcre2_match_context_free((*s)->match);
 	free(*s);
@@ -272,6 +276,36 @@ static bool as_text(struct bytes path, struct writer *w, struct bytes *out)
 	return writer_status(w) == 0;
 }
 
+/* No meaning in a regular expression. */
+static bool is_plain(uint8_t c)
+{
+	return is_letter(c) || is_digit(c) || (c && strchr("/_-,:@=~%", c));
+}
+
+/* What each path begins with that the rule can match: most rules name a folder, and most paths are elsewhere. Nothing where
+ * alternatives could begin otherwise, or options change what letters mean. */
+static struct bytes plain_start(struct bytes pattern)
+{
+	struct reader r = reader_of(pattern), start;
+	size_t n = 0;
+
+	if (pattern.n == 0 || memchr(pattern.p, '|', pattern.n) || memmem(pattern.p, pattern.n, "(?", 2))
+		return (struct bytes){ NULL, 0 };
+	if (peek(&r) == '^')
+		(void)read_u8(&r);
+	start = r;
+	for (; reader_left(&r) && is_plain(peek(&r)); n++)
+		(void)read_u8(&r);
+	if (n && reader_left(&r) && strchr("*?+{", peek(&r)))
+		n--; /* may be missing */
+	return read_bytes(&start, n);
+}
+
+static bool begins_with(struct bytes text, struct bytes start)
+{
+	return start.n <= text.n && (start.n == 0 || bytes_equal(text.p, start.p, start.n));
+}
+
 /* text: valid UTF-8. */
 static bool code_matches(const struct exclude_set *s, const pcre2_code *code, pcre2_match_data *data, struct bytes text)
 {
@@ -284,6 +318,7 @@ static bool code_matches(const struct exclude_set *s, const pcre2_code *code, pc
 int exclude_add(struct exclude_set *s, struct bytes pattern, struct writer *why)
 {
 	cleanup_writer_ struct writer translated = WRITER(8u * LIMIT_REGEX + 16);
+	cleanup_free_ uint8_t *text = NULL;
 	const char *refused;
 	pcre2_code *code;
 	PCRE2_SIZE at = 0;
@@ -304,20 +339,26 @@ int exclude_add(struct exclude_set *s, struct bytes pattern, struct writer *why)
 	}
 	if (!writer_cstr(&translated))
 		return writer_status(&translated);
+	text = alloc_bytes(pattern.n);
+	if (!text)
+		return -ENOMEM;
+	bytes_copy(text, pattern.p, pattern.n);
 	code = pcre2_compile(translated.p, translated.n,
 			     PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error,
 			     &at, s->compile);
 	if (!code) {
-		PCRE2_UCHAR text[128] = "";
+		PCRE2_UCHAR message[128] = "";
 
 		if (error == PCRE2_ERROR_HEAP_FAILED)
 			return -ENOMEM;
-		(void)pcre2_get_error_message(error, text, sizeof(text));
-		write_fmt(why, "%s at offset %zu", (const char *)text, (size_t)at);
+		(void)pcre2_get_error_message(error, message, sizeof(message));
+		write_fmt(why, "%s at offset %zu", (const char *)message, (size_t)at);
 		return 1;
 	}
 	/* Without JIT (not built in, no executable memory) the interpreter does the same, slower. */
 	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+	s->texts[s->n] = (struct bytes){ TAKE_PTR(text), pattern.n };
+	s->starts[s->n] = plain_start(s->texts[s->n]);
 	s->codes[s->n++] = code;
 	return 0;
 }
@@ -343,20 +384,47 @@ bool exclude_last_covers_all(const struct exclude_set *s)
 	return all;
 }
 
-bool exclude_matches(const struct exclude_set *s, struct bytes path)
+/* From this rule on, which may match. */
+static bool which_from(const struct exclude_set *s, size_t first, struct bytes path, size_t *rule)
 {
 	cleanup_writer_ struct writer w = WRITER(3u * LIMIT_EXCLUDE_PATH);
-	pcre2_match_data *data;
+	pcre2_match_data *data = NULL; /* one for each call: the set is shared by threads */
 	struct bytes text;
 	bool hit = false;
 
-	if (s->n == 0 || path.n > LIMIT_EXCLUDE_PATH || !as_text(path, &w, &text))
-		return false;
-	data = pcre2_match_data_create(1, NULL); /* one for each call: the set is shared by threads */
-	if (!data)
-		return false;
-	for (size_t i = 0; i < s->n && !hit; i++)
+	for (size_t i = first; i < s->n && !hit; i++) {
+		if (!begins_with(path, s->starts[i])) /* which is ASCII: the same in the text */
+			continue;
+		if (!data && as_text(path, &w, &text))
+			data = pcre2_match_data_create(1, NULL);
+		if (!data)
+			return false;
 		hit = code_matches(s, s->codes[i], data, text);
+		if (hit)
+			*rule = i;
+	}
 	pcre2_match_data_free(data);
 	return hit;
+}
+
+bool exclude_which(const struct exclude_set *s, struct bytes path, size_t *rule)
+{
+	if (path.n > LIMIT_EXCLUDE_PATH)
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		if (begins_with(path, s->starts[i])) /* few do: no text is made of the others */
+			return which_from(s, i, path, rule);
+	return false;
+}
+
+bool exclude_matches(const struct exclude_set *s, struct bytes path)
+{
+	size_t rule;
+
+	return exclude_which(s, path, &rule);
+}
+
+struct bytes exclude_text(const struct exclude_set *s, size_t i)
+{
+	return s->texts[i];
 }

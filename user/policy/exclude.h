@@ -20,3 +20,7 @@ bool exclude_last_covers_all(const struct exclude_set *s);
 /* True when a rule matches at the start of the path. A rule that reaches a limit, or fails, does not exclude: the entry is
  * then appraised, which can only be stricter. */
 bool exclude_matches(const struct exclude_set *s, struct bytes path);
+/* The first rule that matches, from 0, into *rule; false and *rule untouched when none does. */
+must_use_ bool exclude_which(const struct exclude_set *s, struct bytes path, size_t *rule);
+/* The text of a rule as it was given; lives as long as the set. i < exclude_count(). */
+struct bytes exclude_text(const struct exclude_set *s, size_t i);

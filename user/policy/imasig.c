@@ -4,8 +4,10 @@
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
+#include "base/hash.h"
 #include "policy/algo.h"
 #include "policy/keyring_private.h"
+#include "policy/sigcache.h"
 
 /* enum evm_ima_xattr_type */
 #define XATTR_IMA_DIGSIG 3
@@ -98,14 +100,57 @@ static bool key_verifies(EVP_PKEY *key, const EVP_MD *md, struct bytes value, co
 	return ok;
 }
 
+/* A key's check of one message, or what is remembered of it. */
+static bool entry_verifies(const struct keyring_entry *e, struct sigcache *cache, const struct signature *s, const EVP_MD *md,
+			   struct bytes message)
+{
+	uint8_t key[SIGCACHE_KEY_SIZE];
+	struct hash h;
+
+	if (!cache)
+		return key_verifies(e->key, md, s->value, message.p, message.n);
+	hash_begin(&h, HASH_SHA256);
+	hash_add_field(&h, e->fingerprint, sizeof(e->fingerprint));
+	hash_add_field(&h, &s->alg, sizeof(s->alg));
+	hash_add_field(&h, message.p, message.n);
+	hash_add_field(&h, s->value.p, s->value.n);
+	hash_end(&h, key);
+	if (sigcache_has(cache, key))
+		return true;
+	if (!key_verifies(e->key, md, s->value, message.p, message.n))
+		return false;
+	sigcache_add(cache, key);
+	return true;
+}
+
+enum imasig_outcome keyring_verify_any(const struct keyring *k, struct sigcache *cache, uint8_t alg, struct bytes digest,
+				       struct bytes value)
+{
+	const struct signature s = { .alg = alg, .value = value };
+	const EVP_MD *md = signature_md(alg);
+
+	if (!md || file_alg_weak(alg))
+		return IMASIG_MALFORMED;
+	for (size_t i = 0; i < k->n; i++)
+		if (entry_verifies(&k->entries[i], cache, &s, md, digest))
+			return IMASIG_OK;
+	return IMASIG_KEY_UNKNOWN;
+}
+
 enum imasig_outcome imasig_verify(const struct keyring *k, struct bytes sig, struct bytes alg, struct bytes digest, bool verity)
+{
+	return imasig_verify_cached(k, NULL, sig, alg, digest, verity);
+}
+
+enum imasig_outcome imasig_verify_cached(const struct keyring *k, struct sigcache *cache, struct bytes sig, struct bytes alg,
+					 struct bytes digest, bool verity)
 {
 	uint8_t hash[EVP_MAX_MD_SIZE];
 	struct bytes message = digest;
 	enum imasig_outcome outcome;
 	struct signature s;
 	const EVP_MD *md;
-	EVP_PKEY *key;
+	const struct keyring_entry *e;
 
 	outcome = parse(sig, &s);
 	if (outcome != IMASIG_OK)
@@ -126,8 +171,8 @@ enum imasig_outcome imasig_verify(const struct keyring *k, struct bytes sig, str
 			return IMASIG_INVALID;
 		message = (struct bytes){ hash, n };
 	}
-	for (size_t i = 0; (key = keyring_find(k, s.key_id, i)); i++)
-		if (key_verifies(key, md, s.value, message.p, message.n))
+	for (size_t i = 0; (e = keyring_find(k, s.key_id, i)); i++)
+		if (entry_verifies(e, cache, &s, md, message))
 			return IMASIG_OK;
 	return IMASIG_INVALID;
 }

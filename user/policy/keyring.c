@@ -53,11 +53,11 @@ size_t keyring_count(const struct keyring *k)
 	return k->keys;
 }
 
-EVP_PKEY *keyring_find(const struct keyring *k, uint32_t id, size_t i)
+const struct keyring_entry *keyring_find(const struct keyring *k, uint32_t id, size_t i)
 {
 	for (size_t e = 0; e < k->n; e++)
 		if (k->entries[e].id == id && i-- == 0)
-			return k->entries[e].key;
+			return &k->entries[e];
 	return NULL;
 }
 
@@ -182,6 +182,18 @@ static int parse_pkcs1(struct bytes der, struct parsed_key *out, const char **wh
 	return r;
 }
 
+static int fingerprint(EVP_PKEY *key, uint8_t out[32])
+{
+	unsigned char *der = NULL;
+	int n = i2d_PUBKEY(key, &der);
+
+	if (n <= 0)
+		return -ENOMEM;
+	hash_one(HASH_SHA256, der, (size_t)n, out);
+	OPENSSL_free(der);
+	return 0;
+}
+
 static int insert(struct keyring *k, uint32_t id, EVP_PKEY *key, bool *added)
 {
 	struct keyring_entry *grown;
@@ -196,7 +208,12 @@ static int insert(struct keyring *k, uint32_t id, EVP_PKEY *key, bool *added)
 		return -ENOMEM;
 	}
 	k->entries = grown;
-	k->entries[k->n++] = (struct keyring_entry){ .id = id, .key = key };
+	k->entries[k->n] = (struct keyring_entry){ .id = id, .key = key };
+	if (fingerprint(key, k->entries[k->n].fingerprint) < 0) {
+		EVP_PKEY_free(key);
+		return -ENOMEM;
+	}
+	k->n++;
 	*added = true;
 	return 0;
 }

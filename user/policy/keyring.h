@@ -30,3 +30,12 @@ enum imasig_outcome {
  * (IMA_VERITY_DIGSIG) version 3. alg/digest: the file digest of the entry; verity: it is an fs-verity digest, which only
  * a type 6 signature can vouch for. Thread-safe. Source: security/integrity/integrity.h, struct signature_v2_hdr. */
 must_use_ enum imasig_outcome imasig_verify(const struct keyring *k, struct bytes sig, struct bytes alg, struct bytes digest, bool verity);
+/* The same, with results remembered; cache NULL: none. Thread-safe as far as the cache is: one thread owns it. */
+struct sigcache;
+must_use_ enum imasig_outcome imasig_verify_cached(const struct keyring *k, struct sigcache *cache, struct bytes sig,
+						   struct bytes alg, struct bytes digest, bool verity);
+/* A signature appended to a file (template ima-modsig): a PKCS#7 with one signer and without signed attributes, as the kernel's
+ * sign-file makes it, over the digest d-modsig. Its signer is named by issuer and serial number, which a keyring does not
+ * have: every key is tried. IMASIG_KEY_UNKNOWN: none of them made it. As imasig_verify_cached() otherwise. */
+must_use_ enum imasig_outcome modsig_verify(const struct keyring *k, struct sigcache *cache, struct bytes pkcs7, struct bytes alg,
+					    struct bytes digest);

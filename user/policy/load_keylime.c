@@ -25,15 +25,13 @@ static struct table_digest *scratch_slot(struct loader *l, size_t i)
 	return &l->scratch[i];
 }
 
-static bool read_digest(struct loader *l, const json_t *v, struct table_digest *out)
+static bool read_digest(struct loader *l, struct table_digest *out)
 {
 	struct bytes text;
 
-	if (!json_is_string(v)) {
-		load_wrong_type(l, v, "a hexadecimal digest");
+	if (!load_is(l, JP_STRING, "a hexadecimal digest"))
 		return false;
-	}
-	text = json_text(v);
+	text = jp_text(&l->json);
 	out->alg = text.n % 2 ? FILE_ALG_NONE : file_alg_infer(text.n / 2, l->preferred);
 	if (out->alg == FILE_ALG_NONE) {
 		load_say(l, true, "%zu digits: no hash algorithm has digests of that length", text.n);
@@ -48,21 +46,19 @@ static bool read_digest(struct loader *l, const json_t *v, struct table_digest *
 }
 
 /* Strings of digests into the scratch; how many. */
-static size_t read_digests(struct loader *l, const json_t *array)
+static size_t read_digests(struct loader *l)
 {
+	struct load_walk array;
 	size_t n = 0;
 
-	if (!json_is_array(array)) {
-		load_wrong_type(l, array, "an array of hexadecimal digests");
+	if (!load_is(l, JP_ARRAY, "an array of hexadecimal digests"))
 		return 0;
-	}
-	for (size_t i = 0; i < json_array_size(array) && !l->failure; i++) {
+	array = load_walk(l);
+	while (load_next(l, &array)) {
 		struct table_digest *slot = scratch_slot(l, n);
-		size_t before = load_enter_index(l, i);
 
-		if (slot && read_digest(l, json_array_get(array, i), slot))
+		if (slot && read_digest(l, slot))
 			n++;
-		load_leave(l, before);
 	}
 	return n;
 }
@@ -78,191 +74,186 @@ static void add(struct loader *l, enum table_section section, struct bytes key, 
 }
 
 /* An object: name -> array of digests. */
-static void load_map(struct loader *l, json_t *map, enum table_section section)
+static void load_map(struct loader *l, enum table_section section)
 {
-	const char *name;
-	json_t *value;
+	struct load_walk map;
 
-	if (!json_is_object(map)) {
-		load_wrong_type(l, map, "an object");
+	if (!load_is(l, JP_OBJECT, "an object"))
 		return;
-	}
-	json_object_foreach(map, name, value) {
-		size_t before = load_enter(l, name), unique = 0;
-		size_t n = read_digests(l, value);
+	map = load_walk(l);
+	while (load_next(l, &map)) {
+		size_t unique = 0, n = read_digests(l);
 
-		if (!l->failure)
-			add(l, section, text_bytes(name), n, &unique);
+		if (l->failure)
+			return;
+		add(l, section, map.name, n, &unique);
 		if (section == TABLE_FILES) {
 			l->policy->paths++;
 			l->policy->digests += unique;
-			l->policy->boot_aggregate |= strcmp(name, "boot_aggregate") == 0;
+			l->policy->boot_aggregate |= text_is(map.name, "boot_aggregate");
 		}
-		load_leave(l, before);
-		if (l->failure || l->table.records.bad)
-			return;
 	}
 }
 
-static void load_digests(struct loader *l, json_t *v)
+static void load_digests(struct loader *l)
 {
-	load_map(l, v, TABLE_FILES);
+	load_map(l, TABLE_FILES);
 }
 
-static void load_keyrings(struct loader *l, json_t *v)
+static void load_keyrings(struct loader *l)
 {
-	load_map(l, v, TABLE_KEYRINGS);
+	load_map(l, TABLE_KEYRINGS);
 }
 
-static void load_buffers(struct loader *l, json_t *v)
+static void load_buffers(struct loader *l)
 {
-	load_map(l, v, TABLE_BUFFERS);
+	load_map(l, TABLE_BUFFERS);
 }
 
-static void load_deny(struct loader *l, json_t *v)
+static void load_deny(struct loader *l)
 {
-	size_t n = read_digests(l, v);
+	size_t n = read_digests(l);
 
 	for (size_t i = 0; i < n && !l->failure; i++)
 		add(l, TABLE_DENY, (struct bytes){ l->scratch[i].value, l->scratch[i].size }, 0, NULL);
 	l->policy->denied = n;
 }
 
-static void load_excludes(struct loader *l, json_t *v)
+static void load_exclude(struct loader *l)
 {
-	if (!json_is_array(v)) {
-		load_wrong_type(l, v, "an array of regular expressions");
-		return;
-	}
-	if (json_array_size(v) > LIMIT_POLICY_EXCLUDES) {
-		load_say(l, true, "%zu rules, more than %u", json_array_size(v), LIMIT_POLICY_EXCLUDES);
-		return;
-	}
-	for (size_t i = 0; i < json_array_size(v) && !l->failure; i++) {
-		cleanup_writer_ struct writer why = WRITER(1024);
-		const json_t *rule = json_array_get(v, i);
-		size_t before = load_enter_index(l, i);
-		int r;
+	cleanup_writer_ struct writer why = WRITER(1024);
+	struct bytes rule;
+	int r;
 
-		if (!json_is_string(rule)) {
-			load_wrong_type(l, rule, "a regular expression");
-		} else {
-			r = exclude_add(l->policy->excludes, json_text(rule), &why);
-			if (r < 0) {
-				l->failure = r;
-			} else if (r > 0) {
-				write_fmt(&why, " in");
-				load_say_about(l, true, writer_cstr(&why), json_text(rule));
-			} else if (exclude_last_covers_all(l->policy->excludes)) {
-				load_say_about(l, false, "this rule covers every path:", json_text(rule));
+	if (!load_is(l, JP_STRING, "a regular expression"))
+		return;
+	rule = jp_text(&l->json);
+	r = exclude_add(l->policy->excludes, rule, &why);
+	if (r < 0) {
+		l->failure = r;
+	} else if (r > 0) {
+		write_fmt(&why, " in");
+		load_say_about(l, true, writer_cstr(&why), rule);
+	} else if (exclude_last_covers_all(l->policy->excludes)) {
+		load_say_about(l, false, "this rule covers every path:", rule);
+	}
+}
+
+static void load_excludes(struct loader *l)
+{
+	struct load_walk rules;
+	size_t n;
+
+	if (!load_is(l, JP_ARRAY, "an array of regular expressions"))
+		return;
+	n = load_count(l);
+	if (n > LIMIT_POLICY_EXCLUDES) {
+		load_say(l, true, "%zu rules, more than %u", n, LIMIT_POLICY_EXCLUDES);
+		return;
+	}
+	rules = load_walk(l);
+	while (load_next(l, &rules))
+		load_exclude(l);
+}
+
+static void load_violations(struct loader *l)
+{
+	if (l->json.type == JP_STRING)
+		for (int rule = VIOLATION_IGNORE; rule <= VIOLATION_FAIL; rule++)
+			if (jp_text_is(&l->json, violation_rule_name((enum violation_rule)rule))) {
+				l->policy->violations = (enum violation_rule)rule;
+				return;
 			}
-		}
-		load_leave(l, before);
-	}
+	load_say(l, true, "expected \"ignore\", \"warn\" or \"fail\"");
 }
 
-static void load_violations(struct loader *l, json_t *v)
+static void load_ignored_keyrings(struct loader *l)
 {
-	if (!json_is_string(v) || !violation_rule_from_name(json_string_value(v), &l->policy->violations))
-		load_say(l, true, "expected \"ignore\", \"warn\" or \"fail\"");
-}
+	struct load_walk names;
 
-static void load_ignored_keyrings(struct loader *l, json_t *v)
-{
-	if (!json_is_array(v)) {
-		load_wrong_type(l, v, "an array of keyring names");
+	if (!load_is(l, JP_ARRAY, "an array of keyring names"))
 		return;
-	}
-	for (size_t i = 0; i < json_array_size(v) && !l->failure; i++) {
-		const json_t *name = json_array_get(v, i);
-		size_t before = load_enter_index(l, i);
-
-		if (!json_is_string(name))
-			load_wrong_type(l, name, "a keyring name");
-		else if (strcmp(json_string_value(name), "*") == 0)
+	names = load_walk(l);
+	while (load_next(l, &names)) {
+		if (!load_is(l, JP_STRING, "a keyring name"))
+			continue;
+		if (jp_text_is(&l->json, "*"))
 			l->policy->ignore_all_keyrings = true;
 		else
-			add(l, TABLE_IGNORED_KEYRINGS, json_text(name), 0, NULL);
-		load_leave(l, before);
+			add(l, TABLE_IGNORED_KEYRINGS, jp_text(&l->json), 0, NULL);
 	}
 }
 
 /* Needed before the digests: says which algorithm those of its length have. */
-static void load_log_hash_alg(struct loader *l, json_t *v)
+static void load_log_hash_alg(struct loader *l)
 {
-	if (!json_is_string(v)) {
-		load_wrong_type(l, v, "the name of a hash algorithm");
+	if (!load_is(l, JP_STRING, "the name of a hash algorithm"))
 		return;
-	}
-	l->preferred = file_alg_from_name(json_text(v));
+	l->preferred = file_alg_from_name(jp_text(&l->json));
 	if (l->preferred == FILE_ALG_NONE)
-		load_say_about(l, true, "no hash algorithm of that name:", json_text(v));
+		load_say_about(l, true, "no hash algorithm of that name:", jp_text(&l->json));
 }
 
-static void load_ima(struct loader *l, json_t *ima)
+static void load_ima(struct loader *l)
 {
 	static const struct {
 		const char *name;
 		const char *missing;
-		void (*load)(struct loader *l, json_t *v);
+		void (*load)(struct loader *l);
 	} members[] = {
 		{ "log_hash_alg", "missing, taken as \"sha1\"", load_log_hash_alg },
 		{ "ignored_keyrings", "missing, taken as []", load_ignored_keyrings },
 	};
-	const char *name;
-	json_t *v;
+	struct jp_mark object = jp_mark(&l->json);
+	struct load_walk all;
 
-	if (!json_is_object(ima)) {
-		load_wrong_type(l, ima, "an object");
+	if (!load_is(l, JP_OBJECT, "an object"))
 		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(members) && !l->failure; i++) {
 		size_t before = load_enter(l, members[i].name);
 
-		v = json_object_get(ima, members[i].name);
-		if (v)
-			members[i].load(l, v);
+		if (load_find(l, &object, members[i].name))
+			members[i].load(l);
 		else
 			load_say(l, false, "%s", members[i].missing);
 		load_leave(l, before);
 	}
-	json_object_foreach(ima, name, v) {
-		size_t before = load_enter(l, name);
-
-		if (strcmp(name, "dm_policy") == 0) {
-			if (!json_is_null(v))
+	jp_rewind(&l->json, &object);
+	all = load_walk(l);
+	while (load_next(l, &all)) {
+		if (text_is(all.name, "dm_policy")) {
+			if (l->json.type != JP_NULL)
 				load_say(l, false, "device mapper policies are not judged: ignored");
-		} else if (strcmp(name, "log_hash_alg") != 0 && strcmp(name, "ignored_keyrings") != 0) {
+		} else if (!text_is(all.name, "log_hash_alg") && !text_is(all.name, "ignored_keyrings")) {
 			load_say(l, false, "not a member that imastream knows: ignored");
 		}
-		load_leave(l, before);
 	}
 }
 
-static void load_meta(struct loader *l, json_t *meta)
+static void load_meta(struct loader *l)
 {
-	json_t *version;
+	struct jp_mark object = jp_mark(&l->json);
 	size_t before;
 
-	if (!json_is_object(meta)) {
-		load_wrong_type(l, meta, "an object");
+	if (!load_is(l, JP_OBJECT, "an object"))
 		return;
-	}
-	version = json_object_get(meta, "version");
 	before = load_enter(l, "version");
-	if (!version)
+	if (!load_find(l, &object, "version"))
 		load_say(l, false, "missing, taken as 1");
-	else if (!json_is_integer(version))
-		load_wrong_type(l, version, "an integer");
-	else if (json_integer_value(version) != 1)
-		load_say(l, true, "version %lld, only 1 is known", (long long)json_integer_value(version));
+	else if (load_is(l, JP_INTEGER, "an integer") && l->json.integer != 1)
+		load_say(l, true, "version %lld, only 1 is known", (long long)l->json.integer);
 	load_leave(l, before);
 }
 
-static void load_release(struct loader *l, json_t *v)
+static void load_release(struct loader *l)
 {
-	if (!json_is_integer(v))
-		load_wrong_type(l, v, "an integer");
+	(void)load_is(l, JP_INTEGER, "an integer");
+}
+
+/* Without this an envelope would load as a policy that knows nothing. */
+static void load_signed(struct loader *l)
+{
+	load_say(l, true, "a signed policy, not a policy: \"imastream policy verify\" checks it and takes it out");
 }
 
 /* ---- the whole ---- */
@@ -270,7 +261,7 @@ static void load_release(struct loader *l, json_t *v)
 static const struct {
 	const char *name;
 	const char *missing; /* NULL: our own member, nothing to say when it is absent */
-	void (*load)(struct loader *l, json_t *v);
+	void (*load)(struct loader *l);
 } members[] = {
 	{ "meta", "missing, taken as version 1", load_meta },
 	{ "release", "missing, taken as 0", load_release },
@@ -282,107 +273,144 @@ static const struct {
 	{ "verification-keys", "missing, taken as \"\"", load_keys },
 	{ "deny", NULL, load_deny },
 	{ "violations", NULL, load_violations },
+	{ "payloadType", NULL, load_signed }, /* of a DSSE envelope */
+	{ "verificationMaterial", NULL, load_signed }, /* of a Sigstore bundle */
+	{ "boot-pcrs", NULL, load_boot_pcrs },
 };
 
-static void load_members(struct loader *l, json_t *root)
+/* Where the known members are. */
+struct survey {
+	bool object, strangers;
+	bool has[ARRAY_SIZE(members)];
+	struct jp_mark at[ARRAY_SIZE(members)];
+};
+
+static size_t member_index(struct bytes name)
 {
-	const char *name;
-	json_t *v;
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(members) && !text_is(name, members[i].name))
+		i++;
+	return i;
+}
+
+/* The whole text, for its syntax, depth and names that repeat. False: l->json says why. */
+static bool survey(struct loader *l, struct survey *s)
+{
+	struct jp *j = &l->json;
+
+	s->object = jp_next(j) == JP_OBJECT;
+	if (!s->object)
+		return jp_skip(j) && jp_next(j) == JP_END;
+	while (jp_next(j) == JP_NAME) {
+		size_t i = member_index(jp_text(j));
+
+		if (jp_next(j) == JP_BAD)
+			return false;
+		if (i < ARRAY_SIZE(members)) {
+			s->has[i] = true;
+			s->at[i] = jp_mark(j);
+		} else {
+			s->strangers = true;
+		}
+		if (!jp_skip(j))
+			return false;
+	}
+	return j->type == JP_OBJECT_END && jp_next(j) == JP_END;
+}
+
+/* Goes once more to the value that is nested too deep, to say where it is. */
+static void say_too_deep(struct loader *l, struct bytes json)
+{
+	cleanup_jp_ struct jp j;
+
+	jp_begin(&j, json, LIMIT_POLICY_DEPTH, 0);
+	for (;;) {
+		enum jp_type type = jp_next(&j);
+		bool opened = type == JP_OBJECT || type == JP_ARRAY;
+		unsigned int in = j.depth - opened; /* containers around the value */
+
+		if (type == JP_END)
+			break; /* not reached: it was too deep a moment ago */
+		if (type == JP_OBJECT_END || type == JP_ARRAY_END)
+			continue;
+		if (type == JP_NAME)
+			l->place[in - 1] = (struct load_step){ .name = j.raw, .raw = true };
+		else if (in && !l->place[in - 1].name.p)
+			l->place[in - 1].index++;
+		if (type == JP_BAD)
+			break;
+		if (opened)
+			l->place[j.depth - 1] = (struct load_step){ .index = SIZE_MAX }; /* before the first */
+	}
+	l->depth = j.depth;
+	load_say(l, true, "%s", j.error);
+	l->depth = 0;
+}
+
+static int say_bad(struct loader *l, const struct survey *s, struct bytes json)
+{
+	if (jp_failure(&l->json) < 0)
+		return jp_failure(&l->json);
+	if (l->json.too_deep && s->object)
+		say_too_deep(l, json);
+	else
+		load_say_syntax(l);
+	return BAD_POLICY;
+}
+
+static void load_members(struct loader *l, const struct survey *s, struct bytes json)
+{
+	struct load_walk all;
 
 	for (size_t i = 0; i < ARRAY_SIZE(members) && !l->failure; i++) {
 		size_t before = load_enter(l, members[i].name);
 
-		v = json_object_get(root, members[i].name);
-		if (v)
-			members[i].load(l, v);
-		else if (members[i].missing)
+		if (s->has[i]) {
+			jp_rewind(&l->json, &s->at[i]);
+			members[i].load(l);
+			(void)load_ended(l);
+		} else if (members[i].missing) {
 			load_say(l, false, "%s", members[i].missing);
+		}
 		load_leave(l, before);
 	}
-	json_object_foreach(root, name, v) {
-		size_t before = load_enter(l, name);
-		bool known = false;
-
-		for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-			known |= strcmp(name, members[i].name) == 0;
-		if (!known)
+	if (!s->strangers || l->failure)
+		return;
+	jp_end(&l->json);
+	jp_begin(&l->json, json, LIMIT_POLICY_DEPTH, 0);
+	(void)jp_next(&l->json);
+	all = load_walk(l);
+	while (load_next(l, &all))
+		if (member_index(all.name) == ARRAY_SIZE(members))
 			load_say(l, false, "not a member that imastream knows: ignored");
-		load_leave(l, before);
-	}
-}
-
-/* False, and says where, when v is nested deeper than the limit. */
-static bool depth_ok(struct loader *l, json_t *v, unsigned int depth)
-{
-	const char *name;
-	json_t *child;
-	bool ok = true;
-	size_t i;
-
-	if (!json_is_object(v) && !json_is_array(v))
-		return true;
-	if (depth == LIMIT_POLICY_DEPTH) {
-		load_say(l, true, "nested deeper than %u", LIMIT_POLICY_DEPTH);
-		return false;
-	}
-	json_object_foreach(v, name, child) {
-		size_t before = load_enter(l, name);
-
-		ok = depth_ok(l, child, depth + 1);
-		load_leave(l, before);
-		if (!ok)
-			return false;
-	}
-	json_array_foreach(v, i, child) {
-		size_t before = load_enter_index(l, i);
-
-		ok = depth_ok(l, child, depth + 1);
-		load_leave(l, before);
-		if (!ok)
-			return false;
-	}
-	return ok;
-}
-
-static void set_id(struct policy *p, struct bytes json)
-{
-	cleanup_writer_ struct writer hex = WRITER(sizeof(p->id));
-	uint8_t digest[HASH_MAX_SIZE];
-	const char *text;
-
-	hash_one(HASH_SHA256, json.p, json.n, digest);
-	write_fmt(&hex, "sha256:");
-	write_hex(&hex, digest, hash_size(HASH_SHA256));
-	text = writer_cstr(&hex);
-	bytes_copy(p->id, text ? text : "", text ? hex.n + 1 : 1);
 }
 
 static int load(struct loader *l, struct bytes json)
 {
-	json_error_t e = { .line = 0 };
-	json_t *root;
+	uint8_t digest[HASH_MAX_SIZE];
+	struct survey s = { .object = false };
 
 	if (json.n > LIMIT_POLICY_FILE) {
 		load_say(l, true, "%zu bytes, more than %u", json.n, LIMIT_POLICY_FILE);
 		return BAD_POLICY;
 	}
-	root = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, &e);
-	if (!root) {
-		if (json_error_code(&e) == json_error_out_of_memory)
-			return -ENOMEM;
-		load_say_syntax(l, &e);
-		return BAD_POLICY;
-	}
-	if (!json_is_object(root))
-		load_wrong_type(l, root, "an object");
-	else if (depth_ok(l, root, 0))
-		load_members(l, root);
-	json_decref(root);
+	jp_begin(&l->json, json, LIMIT_POLICY_DEPTH, JP_UNIQUE);
+	if (!survey(l, &s))
+		return say_bad(l, &s, json);
+	jp_end(&l->json);
+	jp_begin(&l->json, json, LIMIT_POLICY_DEPTH, 0);
+	(void)jp_next(&l->json);
+	if (s.object)
+		load_members(l, &s, json);
+	else
+		load_wrong_type(l, "an object");
 	if (l->failure)
 		return l->failure;
 	if (l->report->errors != l->errors_before)
 		return BAD_POLICY;
-	set_id(l->policy, json);
+	hash_one(HASH_SHA256, json.p, json.n, digest);
+	policy_set_id(l->policy, digest);
 	return table_finish(&l->table, &l->policy->table);
 }
 
@@ -393,6 +421,7 @@ int policy_load_json(struct policy **out, struct bytes json, struct policy_repor
 		.report = report,
 		.errors_before = report->errors,
 		.preferred = FILE_ALG_SHA1,
+		.name = WRITER(JP_TEXT_MAX),
 	};
 	int r;
 
@@ -405,6 +434,8 @@ int policy_load_json(struct policy **out, struct bytes json, struct policy_repor
 	table_builder_init(&l.table);
 	r = load(&l, json);
 	table_builder_free(&l.table);
+	jp_end(&l.json);
+	writer_free(&l.name);
 	free(l.scratch);
 	if (r == 0)
 		*out = TAKE_PTR(p);

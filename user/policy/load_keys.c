@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The member "verification-keys" of a policy. */
-#include <openssl/evp.h>
-
+#include "base/base64.h"
 #include "policy/keyring_private.h"
 #include "policy/load.h"
 
@@ -24,87 +23,120 @@ static void add_key(struct loader *l, struct bytes key, const uint32_t *id)
 		load_say(l, true, "%s", why);
 }
 
-/* Base64 without white space. Bytes written, or -1. */
-static ssize_t base64_decode(struct bytes text, uint8_t *out)
+/* The key id at hand. True when there is a number. */
+static bool key_id(struct loader *l, const struct jp *ids, uint32_t *number)
 {
-	size_t padding = 0;
-	int n;
-
-	if (text.n == 0 || text.n % 4 || text.n > LIMIT_PEM)
-		return -1;
-	while (padding < 2 && text.p[text.n - 1 - padding] == '=')
-		padding++;
-	n = EVP_DecodeBlock(out, text.p, (int)text.n);
-	return n < 0 || (size_t)n != text.n / 4 * 3 ? -1 : (ssize_t)((size_t)n - padding);
+	if (ids->type == JP_INTEGER && ids->integer > 0 && ids->integer <= UINT32_MAX) {
+		*number = (uint32_t)ids->integer;
+		return true;
+	}
+	if (ids->type != JP_NULL)
+		load_say(l, true, "its key id is not a 32-bit number");
+	return false;
 }
 
-/* {"pubkeys": [base64 of DER, ...], "keyids": [number, ...]} */
-static void load_key_list(struct loader *l, json_t *list)
+/* Goes into the member's array: its first element is next. False when it is there and no array. */
+static bool into_array(struct jp *j, struct bytes list, const char *name, bool *found)
 {
-	json_t *keys = json_object_get(list, "pubkeys"), *ids = json_object_get(list, "keyids");
-	cleanup_free_ uint8_t *der = alloc_bytes(LIMIT_PEM);
-
-	if (!der) {
-		l->failure = -ENOMEM;
-		return;
+	jp_begin(j, list, LIMIT_POLICY_DEPTH, 0);
+	*found = false;
+	(void)jp_next(j);
+	while (!*found && jp_next(j) == JP_NAME) {
+		*found = jp_text_is(j, name);
+		if (jp_next(j) == JP_BAD || (!*found && !jp_skip(j)))
+			break;
 	}
-	if (!json_is_array(keys)) {
+	return !*found || j->type == JP_ARRAY;
+}
+
+/* {"pubkeys": [base64 of DER, ...], "keyids": [number, ...]}, read once and found good. */
+static void load_key_list(struct loader *l, struct bytes list)
+{
+	cleanup_writer_ struct writer der = WRITER(LIMIT_PEM);
+	cleanup_jp_ struct jp keys = { .depth = 0 }, ids = { .depth = 0 };
+	bool has_keys, has_ids, more_ids;
+
+	if (!into_array(&keys, list, "pubkeys", &has_keys) || !has_keys) {
 		load_say(l, true, "the text inside has no array \"pubkeys\"");
 		return;
 	}
-	if (ids && !json_is_array(ids)) {
+	if (!into_array(&ids, list, "keyids", &has_ids)) {
 		load_say(l, true, "\"keyids\" in the text inside is not an array");
 		return;
 	}
-	for (size_t i = 0; i < json_array_size(keys) && !l->failure; i++) {
-		const json_t *key = json_array_get(keys, i), *id = json_array_get(ids, i);
-		size_t outer = load_enter(l, "pubkeys"), n_id = 0;
+	more_ids = has_ids;
+	for (size_t i = 0; jp_next(&keys) != JP_ARRAY_END && keys.type != JP_BAD && !l->failure; i++) {
+		size_t outer = load_enter(l, "pubkeys");
 		uint32_t number = 0;
-		ssize_t n = -1;
+		bool has_id = false;
+		int r = -EINVAL;
 
 		(void)load_enter_index(l, i);
-		if (json_is_integer(id) && json_integer_value(id) > 0 && json_integer_value(id) <= UINT32_MAX) {
-			number = (uint32_t)json_integer_value(id);
-			n_id = 1;
-		} else if (id && !json_is_null(id)) {
-			load_say(l, true, "its key id is not a 32-bit number");
-		}
-		if (json_is_string(key))
-			n = base64_decode(json_text(key), der);
-		if (n < 0)
+		more_ids = more_ids && jp_next(&ids) != JP_ARRAY_END && ids.type != JP_BAD;
+		if (more_ids)
+			has_id = key_id(l, &ids, &number);
+		if (more_ids)
+			(void)jp_skip(&ids);
+		writer_reset(&der);
+		if (keys.type == JP_STRING)
+			r = base64_decode_to(&der, jp_text(&keys), BASE64_STANDARD);
+		if (r == -ENOMEM)
+			l->failure = r;
+		else if (r < 0 || !der.n)
 			load_say(l, true, "not base64");
 		else
-			add_key(l, (struct bytes){ der, (size_t)n }, n_id ? &number : NULL);
+			add_key(l, writer_view(&der), has_id ? &number : NULL);
+		(void)jp_skip(&keys);
 		load_leave(l, outer);
 	}
+	if (!l->failure)
+		l->failure = keys.type == JP_BAD ? jp_failure(&keys) : jp_failure(&ids);
+}
+
+/* The kind of a whole document, with a string's content in w; JP_BAD when it is not one. */
+static enum jp_type whole(struct loader *l, struct bytes text, unsigned int flags, struct writer *w)
+{
+	cleanup_jp_ struct jp j;
+	enum jp_type type;
+
+	jp_begin(&j, text, LIMIT_POLICY_DEPTH, flags);
+	type = jp_next(&j);
+	if (type == JP_STRING && w)
+		jp_unescape(j.raw, w);
+	if (w && writer_status(w) < 0)
+		l->failure = writer_status(w);
+	if (type == JP_BAD || !jp_skip(&j) || jp_next(&j) != JP_END)
+		type = JP_BAD;
+	if (jp_failure(&j) < 0)
+		l->failure = jp_failure(&j);
+	return type;
 }
 
 /* Keylime keeps a JSON text in the string, at times encoded twice; PEM is taken too. */
-void load_keys(struct loader *l, json_t *v)
+void load_keys(struct loader *l)
 {
-	struct bytes text = json_text(v);
-	json_t *inner = NULL;
+	cleanup_writer_ struct writer twice = WRITER(JP_TEXT_MAX);
+	struct bytes text;
+	enum jp_type type;
 
-	if (!json_is_string(v)) {
-		load_wrong_type(l, v, "a string");
+	if (!load_is(l, JP_STRING, "a string"))
 		return;
-	}
+	text = jp_text(&l->json);
 	if (text.n == 0)
 		return;
 	if (text.p[0] != '{' && text.p[0] != '"') {
 		add_key(l, text, NULL);
 		return;
 	}
-	inner = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
-	if (json_is_string(inner)) {
-		json_t *twice = json_loadb(json_string_value(inner), json_string_length(inner), JSON_REJECT_DUPLICATES, NULL);
-
-		json_decref(inner);
-		inner = twice;
+	type = whole(l, text, JP_UNIQUE | JP_ANY, &twice);
+	if (type == JP_STRING && !l->failure) {
+		text = writer_view(&twice);
+		type = whole(l, text, JP_UNIQUE, NULL);
 	}
-	if (json_is_object(inner))
-		load_key_list(l, inner);
+	if (l->failure)
+		return;
+	if (type == JP_OBJECT)
+		load_key_list(l, text);
 	else
 		load_say(l, true, "the text inside is neither a JSON object nor PEM");
-	json_decref(inner);
 }

@@ -9,23 +9,40 @@
 #define SHOWN_TOKEN 400u /* bytes of one name that a place shows */
 
 /* One reference token; what could break a line or a terminal becomes \xNN. */
-static void write_token(struct writer *line, const char *token)
+static void write_token(struct writer *line, struct bytes token)
 {
-	size_t shown = 0;
+	struct reader r = reader_of(token);
 
-	for (const char *c = token; *c; c++) {
-		if (shown++ == SHOWN_TOKEN) {
+	for (size_t shown = 0; reader_left(&r); shown++) {
+		uint8_t c = read_u8(&r);
+
+		if (shown == SHOWN_TOKEN) {
 			write_fmt(line, "...");
 			return;
 		}
-		if (*c == '~')
+		if (c == '~')
 			write_fmt(line, "~0");
-		else if (*c == '/')
+		else if (c == '/')
 			write_fmt(line, "~1");
-		else if (*c > 0x20 && *c < 0x7f && *c != '\\')
-			write_u8(line, (uint8_t)*c);
+		else if (c > 0x20 && c < 0x7f && c != '\\')
+			write_u8(line, c);
 		else
-			write_fmt(line, "\\x%02x", (unsigned int)(uint8_t)*c);
+			write_fmt(line, "\\x%02x", (unsigned int)c);
+	}
+}
+
+static void write_step(struct writer *line, const struct load_step *step)
+{
+	cleanup_writer_ struct writer plain = WRITER(JP_TEXT_MAX);
+
+	write_u8(line, '/');
+	if (!step->name.p) {
+		write_fmt(line, "%zu", step->index);
+	} else if (!step->raw) {
+		write_token(line, step->name);
+	} else {
+		jp_unescape(step->name, &plain);
+		write_token(line, writer_view(&plain));
 	}
 }
 
@@ -33,28 +50,16 @@ static void write_token(struct writer *line, const char *token)
 static void start_line(struct writer *line, const struct loader *l, bool error)
 {
 	write_fmt(line, "%s: %s", error ? "error" : "note", l->depth ? "" : "/");
-	for (size_t i = 0; i < l->depth; i++) {
-		write_u8(line, '/');
-		if (l->place[i].name)
-			write_token(line, l->place[i].name);
-		else
-			write_fmt(line, "%zu", l->place[i].index);
-	}
+	for (size_t i = 0; i < l->depth; i++)
+		write_step(line, &l->place[i]);
 	write_fmt(line, ": ");
 }
 
 /* Counts always; keeps the line while there is room. */
 static void end_line(struct loader *l, struct writer *line, bool error)
 {
-	struct writer *text = &l->report->text;
-
 	write_u8(line, '\n');
-	if (error)
-		l->report->errors++;
-	else
-		l->report->notes++;
-	if (!line->bad && !text->bad && line->n <= text->max - text->n)
-		write_bytes(text, line->p, line->n);
+	policy_report_line(l->report, error, line);
 }
 
 void load_say(struct loader *l, bool error, const char *fmt, ...)
@@ -83,23 +88,28 @@ void load_say_about(struct loader *l, bool error, const char *text, struct bytes
 }
 
 /* One step down; returns where to go back to. */
-static size_t step(struct loader *l, const char *name, size_t index)
+static size_t step(struct loader *l, struct load_step s)
 {
 	size_t before = l->depth;
 
 	if (l->depth < ARRAY_SIZE(l->place))
-		l->place[l->depth++] = (struct load_step){ name, index };
+		l->place[l->depth++] = s;
 	return before;
 }
 
 size_t load_enter(struct loader *l, const char *name)
 {
-	return step(l, name, 0);
+	return step(l, (struct load_step){ .name = text_bytes(name) });
+}
+
+size_t load_enter_raw(struct loader *l, struct bytes name)
+{
+	return step(l, (struct load_step){ .name = name, .raw = true });
 }
 
 size_t load_enter_index(struct loader *l, size_t i)
 {
-	return step(l, NULL, i);
+	return step(l, (struct load_step){ .index = i });
 }
 
 void load_leave(struct loader *l, size_t before)
@@ -107,31 +117,31 @@ void load_leave(struct loader *l, size_t before)
 	l->depth = before;
 }
 
-void load_wrong_type(struct loader *l, const json_t *v, const char *wanted)
+void load_wrong_type(struct loader *l, const char *wanted)
 {
-	static const char *const names[] = { "an object", "an array", "a string", "an integer", "a number", "true", "false", "null" };
+	static const char *const names[] = {
+		[JP_OBJECT] = "an object", [JP_ARRAY] = "an array", [JP_STRING] = "a string", [JP_INTEGER] = "an integer",
+		[JP_REAL] = "a number",	   [JP_TRUE] = "true",	    [JP_FALSE] = "false",     [JP_NULL] = "null",
+	};
+	const char *name = (size_t)l->json.type < ARRAY_SIZE(names) ? names[l->json.type] : NULL;
 
-	load_say(l, true, "%s, expected %s", names[json_typeof(v)], wanted);
+	load_say(l, true, "%s, expected %s", name ? name : "nothing", wanted);
 }
 
 /* "error: line 4 column 9: duplicate object key near '"/usr/bin/x"'". */
-void load_say_syntax(struct loader *l, const json_error_t *e)
+void load_say_syntax(struct loader *l)
 {
-	cleanup_writer_ struct writer line = WRITER(LIMIT_POLICY_REPORT);
-	const char *near = strstr(e->text, " near ");
-	size_t said = near ? (size_t)(near - e->text) : strlen(e->text);
+	cleanup_writer_ struct writer out = WRITER(LIMIT_POLICY_REPORT);
+	const struct jp *j = &l->json;
+	size_t line, column;
 
-	write_fmt(&line, "error: line %d column %d: %.*s", e->line, e->column, (int)said, e->text);
-	if (near) {
-		struct bytes what = text_bytes(near + strlen(" near "));
-		struct reader r = reader_of(what);
-
-		if (what.n >= 2 && what.p[0] == '\'' && what.p[what.n - 1] == '\'') { /* jansson's own quotes */
-			(void)read_u8(&r);
-			what = read_bytes(&r, what.n - 2);
-		}
-		write_fmt(&line, " near ");
-		write_quoted(&line, what, 120);
+	jp_locate((struct bytes){ j->text.base, j->text.size }, j->error_at, &line, &column);
+	write_fmt(&out, "error: line %zu column %zu: %s", line, column, j->error);
+	if (j->raw.n) {
+		write_fmt(&out, " near ");
+		write_quoted(&out, j->raw, 120);
+	} else if (j->error_at == j->text.size) {
+		write_fmt(&out, " near the end");
 	}
-	end_line(l, &line, true);
+	end_line(l, &out, true);
 }

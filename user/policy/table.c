@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/table.h"
 
+#include <endian.h>
 #include <sys/random.h>
 
 #include "imastream/limits.h"
@@ -8,6 +9,8 @@
 #define OFFSET_BITS 40
 #define OFFSET_MASK ((UINT64_C(1) << OFFSET_BITS) - 1)
 #define MIN_SLOTS 16u
+#define RECORD_ASKED ((size_t)160) /* bytes: most paths with a digest or two */
+#define SEEDS 16u /* tries; one is enough but for a chance of 2^-40 and less */
 
 void table_builder_init(struct table_builder *b)
 {
@@ -65,14 +68,9 @@ int table_add(struct table_builder *b, enum table_section section, struct bytes 
 	return writer_status(&b->records);
 }
 
-static uint64_t hash_key(const struct table *t, uint8_t section, struct bytes key)
+static uint64_t hash_key(const uint8_t *seed, uint8_t section, struct bytes key)
 {
-	struct siphash s;
-
-	siphash_begin(&s, t->seed);
-	siphash_add(&s, &section, 1);
-	siphash_add(&s, key.p, key.n);
-	return siphash_end(&s);
+	return siphash_prefixed(seed, section, key);
 }
 
 struct record {
@@ -100,40 +98,113 @@ static bool read_group(struct reader *r, uint8_t *alg, struct bytes *digests)
 	return reader_ok(r);
 }
 
-int table_finish(struct table_builder *b, struct table *out)
+/* Where the look-up of a hash starts. */
+static size_t home(uint64_t h, size_t n_slots)
 {
-	struct table t = { .n_slots = MIN_SLOTS, .n_records = b->records.n };
-	struct reader r = reader_of(writer_view(&b->records));
-	uint8_t *shrunk;
+	return (size_t)((unsigned __int128)h * n_slots >> 64);
+}
 
-	if (writer_status(&b->records) < 0)
-		return writer_status(&b->records);
-	while (t.n_slots < b->count + b->count / 2) /* at most two thirds full */
-		t.n_slots *= 2;
-	if (getrandom(t.seed, sizeof(t.seed), 0) != (ssize_t)sizeof(t.seed))
-		return -EIO;
-	t.slots = calloc(t.n_slots, sizeof(*t.slots));
-	if (!t.slots)
-		return -ENOMEM;
+static uint64_t slot_of(uint64_t h, uint64_t offset)
+{
+	return h << OFFSET_BITS | (offset + 1);
+}
+
+static bool slot_may_be(uint64_t slot, uint64_t h)
+{
+	return slot >> OFFSET_BITS == (h & ((UINT64_C(1) << (64 - OFFSET_BITS)) - 1));
+}
+
+/* The record that a slot points at. */
+static bool at_slot(const struct table *t, uint64_t slot, struct reader *r, struct record *out)
+{
+	*r = reader_over(t->records, t->n_records);
+	(void)read_bytes(r, (slot & OFFSET_MASK) - 1);
+	return read_record(r, out);
+}
+
+static bool same_key(const struct record *a, uint8_t section, struct bytes key)
+{
+	return a->section == section && a->key.n == key.n && bytes_equal(a->key.p, key.p, key.n);
+}
+
+/* Of a key that is there twice only the first gets a slot: many equal keys do not make a long run. */
+static int insert(struct table *t, uint64_t *slots, const struct record *record, uint64_t offset)
+{
+	uint64_t h = hash_key(t->seed, record->section, record->key), slot;
+	size_t i = home(h, t->n_slots);
+	unsigned int probes = 1;
+
+	for (; (slot = le64toh(slots[i])); i = i + 1 == t->n_slots ? 0 : i + 1) {
+		struct record other;
+		struct reader r;
+
+		if (slot_may_be(slot, h) && at_slot(t, slot, &r, &other) && same_key(&other, record->section, record->key))
+			return 0;
+		if (++probes > LIMIT_POLICY_PROBES)
+			return -EAGAIN;
+	}
+	slots[i] = htole64(slot_of(h, offset));
+	t->probes = MAX(t->probes, probes);
+	return 0;
+}
+
+static int insert_all(struct table *t, uint64_t *slots)
+{
+	struct reader r = reader_over(t->records, t->n_records);
+
 	while (!reader_done(&r)) {
-		uint64_t offset = r.pos, h;
+		uint64_t offset = r.pos;
 		struct record record;
 		struct bytes skipped;
 		uint8_t alg;
-		size_t i;
+		int result;
 
-		if (!read_record(&r, &record) || offset >= OFFSET_MASK) {
-			free(t.slots);
+		if (!read_record(&r, &record) || offset >= OFFSET_MASK)
 			return -EIO; /* not reached: we wrote these bytes */
-		}
 		for (unsigned int g = 0; g < record.groups; g++)
 			if (!read_group(&r, &alg, &skipped))
-				break;
-		h = hash_key(&t, record.section, record.key);
-		for (i = h & (t.n_slots - 1); t.slots[i]; i = (i + 1) & (t.n_slots - 1))
-			;
-		t.slots[i] = (h & ~OFFSET_MASK) | (offset + 1);
+				return -EIO;
+		result = insert(t, slots, &record, offset);
+		if (result < 0)
+			return result;
 	}
+	return 0;
+}
+
+int table_index(struct bytes records, size_t count, const uint8_t seed[SIPHASH_KEY_SIZE], struct table *out)
+{
+	struct table t = { .n_slots = MAX(count + count / 2 + count / 8, (size_t)MIN_SLOTS), .records = records.p, .n_records = records.n };
+	uint64_t *slots = calloc(t.n_slots, sizeof(*slots));
+	int r;
+
+	if (!slots)
+		return -ENOMEM;
+	bytes_copy(t.seed, seed, sizeof(t.seed));
+	r = insert_all(&t, slots);
+	if (r < 0) {
+		free(slots);
+		return r;
+	}
+	t.slots = slots;
+	*out = t;
+	return 0;
+}
+
+int table_finish(struct table_builder *b, struct table *out)
+{
+	struct table t = { .n_slots = 0 };
+	uint8_t seed[SIPHASH_KEY_SIZE], *shrunk;
+	int r = writer_status(&b->records);
+
+	if (r == 0)
+		r = -EAGAIN;
+	for (unsigned int i = 0; i < SEEDS && r == -EAGAIN; i++) {
+		if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+			return -EIO;
+		r = table_index(writer_view(&b->records), b->count, seed, &t);
+	}
+	if (r < 0)
+		return r;
 	shrunk = realloc(b->records.p, t.n_records ? t.n_records : 1);
 	t.records = shrunk ? shrunk : b->records.p;
 	b->records = WRITER(LIMIT_POLICY_RECORDS);
@@ -144,28 +215,27 @@ int table_finish(struct table_builder *b, struct table *out)
 
 void table_clear(struct table *t)
 {
-	free(t->slots);
-	free(t->records);
+	if (!t->borrowed) {
+		free((void *)t->slots);
+		free((void *)t->records);
+	}
 	*t = (struct table){ .slots = NULL };
 }
 
-/* Leaves *r at the first group of the key's record. */
-static bool find_record(const struct table *t, uint8_t section, struct bytes key, struct reader *r, struct record *out)
+/* Leaves *r at the first group of the key's record. Slots and records may be anything: what they say is only believed as
+ * far as it stays inside, and no look-up sees more than t->probes slots. */
+static bool find_record(const struct table *t, uint64_t h, uint8_t section, struct bytes key, struct reader *r, struct record *out)
 {
-	uint64_t h, slot;
+	uint64_t slot;
 	size_t i;
 
 	if (!t->n_slots)
 		return false;
-	h = hash_key(t, section, key);
-	for (i = h & (t->n_slots - 1); (slot = t->slots[i]); i = (i + 1) & (t->n_slots - 1)) {
-		if ((slot ^ h) & ~OFFSET_MASK)
-			continue;
-		*r = reader_over(t->records, t->n_records);
-		(void)read_bytes(r, (slot & OFFSET_MASK) - 1);
-		if (read_record(r, out) && out->section == section && out->key.n == key.n &&
-		    bytes_equal(out->key.p, key.p, key.n))
+	i = home(h, t->n_slots);
+	for (unsigned int probe = 0; probe < t->probes && (slot = le64toh(t->slots[i])); probe++) {
+		if (slot_may_be(slot, h) && at_slot(t, slot, r, out) && same_key(out, section, key))
 			return true;
+		i = i + 1 == t->n_slots ? 0 : i + 1;
 	}
 	return false;
 }
@@ -174,6 +244,8 @@ static bool group_has(struct bytes digests, struct bytes digest)
 {
 	size_t low = 0, high = digest.n ? digests.n / digest.n : 0;
 
+	if (high == 1)
+		return bytes_equal(digests.p, digest.p, digest.n);
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 		struct reader r = reader_of(digests);
@@ -193,8 +265,45 @@ static bool group_has(struct bytes digests, struct bytes digest)
 	return false;
 }
 
-enum table_match table_find(const struct table *t, enum table_section section, struct bytes key, uint8_t alg,
-			    struct bytes digest)
+uint64_t table_hash(const struct table *t, enum table_section section, struct bytes key)
+{
+	return hash_key(t->seed, (uint8_t)section, key);
+}
+
+void table_hash_two(const struct table *t, enum table_section section, const struct bytes key[2], uint64_t out[2])
+{
+	siphash_prefixed_two(t->seed, (uint8_t)section, key, out);
+}
+
+void table_ask_slot(const struct table *t, uint64_t hash)
+{
+	if (t->n_slots)
+		__builtin_prefetch(&t->slots[home(hash, t->n_slots)]);
+}
+
+/* As find_record(), but believing the slot. */
+void table_ask_record(const struct table *t, uint64_t hash)
+{
+	uint64_t slot;
+	size_t i;
+
+	if (!t->n_slots)
+		return;
+	i = home(hash, t->n_slots);
+	for (unsigned int probe = 0; probe < t->probes && (slot = le64toh(t->slots[i])); probe++) {
+		struct reader r = reader_over(t->records, t->n_records);
+
+		if (slot_may_be(slot, hash)) {
+			(void)read_bytes(&r, (slot & OFFSET_MASK) - 1);
+			memory_ask(read_bytes(&r, MIN(reader_left(&r), RECORD_ASKED)));
+			return;
+		}
+		i = i + 1 == t->n_slots ? 0 : i + 1;
+	}
+}
+
+enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum table_section section, struct bytes key, uint8_t alg,
+				   struct bytes digest)
 {
 	enum table_match match = TABLE_OTHER;
 	struct record record;
@@ -202,7 +311,7 @@ enum table_match table_find(const struct table *t, enum table_section section, s
 	struct reader r;
 	uint8_t group_alg;
 
-	if (!find_record(t, (uint8_t)section, key, &r, &record))
+	if (!find_record(t, hash, (uint8_t)section, key, &r, &record))
 		return TABLE_NO_KEY;
 	for (unsigned int g = 0; g < record.groups && read_group(&r, &group_alg, &digests); g++) {
 		if (file_alg_size(group_alg) != digest.n || !group_has(digests, digest))
@@ -214,10 +323,62 @@ enum table_match table_find(const struct table *t, enum table_section section, s
 	return match;
 }
 
+enum table_match table_find(const struct table *t, enum table_section section, struct bytes key, uint8_t alg,
+			    struct bytes digest)
+{
+	return table_find_hashed(t, table_hash(t, section, key), section, key, alg, digest);
+}
+
 bool table_has(const struct table *t, enum table_section section, struct bytes key)
 {
 	struct record record;
 	struct reader r;
 
-	return find_record(t, (uint8_t)section, key, &r, &record);
+	return find_record(t, table_hash(t, section, key), (uint8_t)section, key, &r, &record);
+}
+
+/* *r is at the first group of the record, and left behind its last. */
+static int each_group(struct reader *r, const struct record *record,
+		      int (*each)(void *user, uint8_t section, struct bytes key, uint8_t alg, struct bytes digests), void *user)
+{
+	struct bytes digests = { NULL, 0 };
+	uint8_t alg;
+	int result;
+
+	if (!record->groups)
+		return each(user, record->section, record->key, FILE_ALG_NONE, digests);
+	for (unsigned int g = 0; g < record->groups; g++) {
+		if (!read_group(r, &alg, &digests))
+			return -EIO;
+		result = each(user, record->section, record->key, alg, digests);
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+int table_each(const struct table *t,
+	       int (*each)(void *user, uint8_t section, struct bytes key, uint8_t alg, struct bytes digests), void *user)
+{
+	struct reader r = reader_over(t->records, t->n_records);
+	struct record record;
+	int result;
+
+	while (reader_left(&r)) {
+		if (!read_record(&r, &record))
+			return -EIO;
+		result = each_group(&r, &record, each, user);
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+int table_each_of(const struct table *t, enum table_section section, struct bytes key,
+		  int (*each)(void *user, uint8_t section, struct bytes key, uint8_t alg, struct bytes digests), void *user)
+{
+	struct record record;
+	struct reader r;
+
+	return find_record(t, table_hash(t, section, key), (uint8_t)section, key, &r, &record) ? each_group(&r, &record, each, user) : 0;
 }

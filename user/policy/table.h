@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The compact set behind a policy: (section, key) -> digests, in two flat arrays without pointers, so that the same
- * bytes can be written to a file and mapped. Look-up cost does not grow with size. Immutable once built. Pure.
+ * bytes can be written to a file and used as they are read. Look-up cost does not grow with size. Immutable once built. Pure.
  *
- *   slots    u64[2^k], open addressing, linear probing
- *            ┌ 24 bits: top of the hash ┬ 40 bits: offset of a record + 1; 0 = free ┐
+ *   slots    u64[n], little-endian, open addressing, linear probing from (hash * n) >> 64, at most `probes` of them
+ *            ┌ 24 bits: low end of the hash ┬ 40 bits: offset of a record + 1; 0 = free ┐
  *   records  ┌ u8 section │ u32 key length │ key │ u8 groups │ group ... ┐   one behind the other, integers little-endian
  *   group    ┌ u8 algorithm │ u32 count │ count digests, ascending ┐         one for each algorithm of the key
  */
@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "policy/algo.h"
-#include "policy/siphash.h"
+#include "base/siphash.h"
 
 enum table_section {
 	TABLE_FILES = 'f',	/* path -> file digests */
@@ -23,10 +23,12 @@ enum table_section {
 
 struct table {
 	uint8_t seed[SIPHASH_KEY_SIZE];
-	uint64_t *slots;
+	const uint64_t *slots;
 	size_t n_slots;
-	uint8_t *records;
+	const uint8_t *records;
 	size_t n_records; /* bytes */
+	unsigned int probes; /* slots that a look-up sees at most; 0: no key is found */
+	bool borrowed;	     /* slots and records are someone else's memory, and foreign: every access is bounded */
 };
 
 struct table_digest {
@@ -49,6 +51,10 @@ must_use_ int table_add(struct table_builder *b, enum table_section section, str
 			size_t n, size_t *unique);
 /* Hands the records over to *out, with a fresh random seed. 0 or negative errno; *out untouched on failure. */
 must_use_ int table_finish(struct table_builder *b, struct table *out);
+/* New slots over these records, which stay the caller's, with this seed. `count`: at least the keys. The slots are the
+ * caller's to free. 0; -ENOMEM; -EAGAIN: some key is more than LIMIT_POLICY_PROBES from its place, take another seed;
+ * -EIO: the records are not of the form above. *out untouched unless 0. */
+must_use_ int table_index(struct bytes records, size_t count, const uint8_t seed[SIPHASH_KEY_SIZE], struct table *out);
 void table_clear(struct table *t);
 
 enum table_match {
@@ -60,3 +66,24 @@ enum table_match {
 enum table_match table_find(const struct table *t, enum table_section section, struct bytes key, uint8_t alg,
 			    struct bytes digest);
 bool table_has(const struct table *t, enum table_section section, struct bytes key);
+
+/* Look-ups of many keys, whose waits for memory then overlap: the hash of each key; then its slot is asked for, then its
+ * record, then it is looked up. Asking is a hint to the processor. */
+uint64_t table_hash(const struct table *t, enum table_section section, struct bytes key);
+void table_hash_two(const struct table *t, enum table_section section, const struct bytes key[2], uint64_t out[2]);
+void table_ask_slot(const struct table *t, uint64_t hash);
+void table_ask_record(const struct table *t, uint64_t hash);
+/* table_find() of a key whose table_hash() is known. */
+enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum table_section section, struct bytes key, uint8_t alg,
+				   struct bytes digest);
+
+/* Calls back for each group of each key, in the order of the records (keys without digests: once, alg FILE_ALG_NONE):
+ * digests are file_alg_size(alg) bytes each, ascending, all views of the table. Stops at the first result that is not 0
+ * and returns it; -EIO when the records are not of the form above. */
+must_use_ int table_each(const struct table *t,
+			 int (*each)(void *user, uint8_t section, struct bytes key, uint8_t alg, struct bytes digests),
+			 void *user);
+/* The same for the groups of one key; nothing is called when the table has it not. */
+must_use_ int table_each_of(const struct table *t, enum table_section section, struct bytes key,
+			    int (*each)(void *user, uint8_t section, struct bytes key, uint8_t alg, struct bytes digests),
+			    void *user);

@@ -6,31 +6,23 @@
 
 #include "tpm/tpm_bytes.h"
 
-static const struct {
-	const char *text;
-	enum reason reason;
-} outcomes[] = {
-	[QUOTE_OK] = { "valid", REASON_NONE },
-	[QUOTE_MALFORMED] = { "not a well-formed TPM structure", REASON_QUOTE_MALFORMED },
-	[QUOTE_BAD_MAGIC] = { "not made by a TPM: wrong magic number", REASON_QUOTE_MAGIC },
-	[QUOTE_BAD_TYPE] = { "an attestation of another type, not a quote", REASON_QUOTE_TYPE },
-	[QUOTE_BAD_SIGNATURE] = { "the signature does not verify with this key", REASON_QUOTE_SIGNATURE },
-	[QUOTE_WRONG_KEY_TYPE] = { "signed by a key of another type", REASON_QUOTE_SIGNATURE },
-	[QUOTE_UNSUPPORTED] = { "signature scheme, hash or key that is not accepted", REASON_QUOTE_UNSUPPORTED },
-	[QUOTE_WRONG_NONCE] = { "made for another nonce", REASON_QUOTE_NONCE },
-	[QUOTE_WRONG_SELECTION] = { "covers other PCRs than expected", REASON_QUOTE_SELECTION },
-	[QUOTE_WRONG_PCR_DIGEST] = { "the quoted digest is not that of the PCR values", REASON_QUOTE_PCR_DIGEST },
+static const enum reason reasons[] = {
+	[QUOTE_OK] = REASON_NONE,
+	[QUOTE_MALFORMED] = REASON_QUOTE_MALFORMED,
+	[QUOTE_BAD_MAGIC] = REASON_QUOTE_MAGIC,
+	[QUOTE_BAD_TYPE] = REASON_QUOTE_TYPE,
+	[QUOTE_BAD_SIGNATURE] = REASON_QUOTE_SIGNATURE,
+	[QUOTE_WRONG_KEY_TYPE] = REASON_QUOTE_SIGNATURE,
+	[QUOTE_UNSUPPORTED] = REASON_QUOTE_UNSUPPORTED,
+	[QUOTE_WRONG_NONCE] = REASON_QUOTE_NONCE,
+	[QUOTE_WRONG_SELECTION] = REASON_QUOTE_SELECTION,
+	[QUOTE_WRONG_PCR_DIGEST] = REASON_QUOTE_PCR_DIGEST,
 };
-
-const char *quote_outcome_text(enum quote_outcome o)
-{
-	return (size_t)o < ARRAY_SIZE(outcomes) ? outcomes[o].text : "unknown outcome";
-}
 
 enum reason quote_outcome_reason(enum quote_outcome o)
 {
 	/* what is no outcome (a negative errno that somebody forgot to handle) must not read as fine */
-	return (size_t)o < ARRAY_SIZE(outcomes) ? outcomes[o].reason : REASON_QUOTE_MALFORMED;
+	return (size_t)o < ARRAY_SIZE(reasons) ? reasons[o] : REASON_QUOTE_MALFORMED;
 }
 
 /* TPMS_PCR_SELECTION, part 2 section 10.6.2: hash, sizeofSelect, that many bytes with the lowest PCR in bit 0 of the first.

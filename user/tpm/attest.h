@@ -47,8 +47,6 @@ enum quote_outcome {
 	QUOTE_WRONG_SELECTION,	 /* other PCRs than expected, or no value known for one of them */
 	QUOTE_WRONG_PCR_DIGEST,
 };
-/* One sentence for people; never NULL. */
-const char *quote_outcome_text(enum quote_outcome o);
 /* The reason to report for an outcome; REASON_NONE for QUOTE_OK. */
 enum reason quote_outcome_reason(enum quote_outcome o);
 
@@ -62,12 +60,17 @@ uint32_t attest_selected(const struct attest *a, uint16_t alg);
 
 /* A public key that signs quotes. The EVP_PKEY is made once and kept for every check. */
 struct ak {
-	EVP_PKEY *key;
+	EVP_PKEY *key; /* NULL after ak_shrink(): `rsa` or else `point` holds it */
+	RSA *rsa;
+	uint8_t point[65]; /* of a P-256 key: SEC 1 section 2.3.3, uncompressed */
 	uint8_t name[34]; /* TPM Name: alg (2) + SHA-256; zeros when made from PEM */
 	bool has_name;
 };
 void ak_clear(struct ak *ak); /* idempotent */
 #define cleanup_ak_ cleanup_(ak_clear)
+/* For who keeps many: a P-256 key shrinks from some 2.5 KiB of OpenSSL's to its point, an RSA key to its numbers; both also take
+ * less to check with. Only quote_check_signature() takes a key that has shrunk. Other keys stay as they are. */
+void ak_shrink(struct ak *ak);
 
 /* The four that make or judge a key answer QUOTE_OK, QUOTE_MALFORMED or QUOTE_UNSUPPORTED, or a negative errno on our own
  * failure (-ENOMEM). *out must be empty (zeros, or cleared) and is untouched unless QUOTE_OK; then the caller owns it. */
@@ -87,6 +90,10 @@ must_use_ enum quote_outcome tpm_public_name(struct bytes tpmt_public, uint8_t o
 /* Who an attester is: SHA-256 of the EK's TPMT_PUBLIC, or, without an EK, of the AK's (the digest in its name). Never
  * self-chosen. The one place of this rule (docs/WIRE.md, HELLO), for both sides. */
 void tpm_attester_id(struct bytes ek_public, const uint8_t ak_name[34], uint8_t out[32]);
+
+/* What is the same for every TPMT_PUBLIC of one key pair: SHA-256 over its numbers alone, in one way to write them. A certificate and a
+ * credential vouch for the numbers; attributes, policy and leading zeros around them are whatever their sender likes. */
+must_use_ enum quote_outcome tpm_public_numbers(struct bytes tpmt_public, uint8_t out[32]);
 
 /* "ecc-p256", "rsa-2048" */
 const char *ak_describe(const struct ak *ak, char *buf, size_t n);

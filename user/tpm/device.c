@@ -82,6 +82,24 @@ int tpm_fail(struct tpm *t, int err, const char *text)
 	return err;
 }
 
+void tpm_flush(struct tpm *t, ESYS_TR *handle)
+{
+	t->commands++;
+	Esys_FlushContext(t->esys, *handle);
+	*handle = ESYS_TR_NONE;
+}
+
+void tpm_release_ak(struct tpm *t)
+{
+	if (t->ak == ESYS_TR_NONE)
+		return;
+	if (t->ak_handle)
+		Esys_TR_Close(t->esys, &t->ak);
+	else
+		tpm_flush(t, &t->ak);
+	t->ak = ESYS_TR_NONE;
+}
+
 const char *tpm_error(const struct tpm *t)
 {
 	return t->error;
@@ -143,8 +161,7 @@ void tpm_close(struct tpm **t)
 	if (!*t)
 		return;
 	if ((*t)->esys) {
-		if ((*t)->ak != ESYS_TR_NONE)
-			Esys_FlushContext((*t)->esys, (*t)->ak);
+		tpm_release_ak(*t);
 		Esys_Finalize(&(*t)->esys);
 	}
 	if ((*t)->tcti)

@@ -27,13 +27,27 @@ struct tpm_identity {
 	uint8_t ak_public[LIMIT_PUBLIC]; size_t ak_public_n;  /* TPMT_PUBLIC */
 	uint8_t ek_public[LIMIT_PUBLIC]; size_t ek_public_n;  /* TPMT_PUBLIC; 0 when there is no EK */
 	uint8_t ek_cert[LIMIT_CERT]; size_t ek_cert_n;	      /* DER from NV; 0 when absent */
+	uint8_t ek_chain[LIMIT_EK_CHAIN]; size_t ek_chain_n;  /* DER certificates one behind the other, from NV; 0: none */
+	uint8_t iak_cert[LIMIT_CERT]; size_t iak_cert_n;      /* DER, of the AK; 0: none */
 	uint8_t attester_id[32]; /* tpm_attester_id() */
 };
+/* A persistent restricted signing key to use as AK instead of our own, such as the IAK; it must be under the endorsement
+ * hierarchy (only then a quote tells the real reset count) and have an empty password. Before tpm_identify(), which refuses
+ * one that does not fit with -EPROTO. handle: 0x81000000 to 0x81ffffff, else -EINVAL; 0: our own. */
+must_use_ int tpm_set_ak(struct tpm *t, uint32_t handle);
 /* Creates the primary AK under the endorsement hierarchy (restricted signing key; the same key at every boot because
- * the primary seed and the template are the same), reads the EK public (template L-1 RSA-2048, or L-2 ECC P-256 when only
- * that has a certificate or RSA is not there) and its certificate (padding behind the DER is cut off; one that is larger
- * than LIMIT_CERT or no DER counts as absent). Keeps only the AK loaded. May be called again: the old AK is flushed. */
+ * the primary seed and the template are the same), or takes the one of tpm_set_ak(). Reads the EK public, its certificate and
+ * those above it, and the certificate of the AK, from NV (padding behind the DER is cut off; what is larger than its limit or
+ * no DER counts as absent). The EK is the first of the templates L-1 (RSA-2048), L-2 (ECC P-256), H-1, H-2 and H-3 (ECC P-384)
+ * that has a certificate, else L-1, else L-2. Keeps only the AK loaded. May be called again: the old AK is flushed. */
 must_use_ int tpm_identify(struct tpm *t, enum ak_alg alg, struct tpm_identity *out);
+
+/* TPM2_ActivateCredential: the secret of a credential that was made for our EK and the AK that is loaded (user/tpm/
+ * credential.h; a whole TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET). At most LIMIT_CREDENTIAL_SECRET bytes to secret. 0;
+ * positive 1: the TPM refuses it (made for another EK, for another AK, or changed), tpm_error() says what it said;
+ * negative errno: as everywhere here, -EINVAL before tpm_identify() or without an EK. Leaves nothing loaded but the AK. */
+must_use_ int tpm_activate_credential(struct tpm *t, struct bytes blob, struct bytes encrypted, uint8_t *secret,
+				      size_t *secret_n);
 
 struct tpm_quote {
 	uint8_t attest[LIMIT_ATTEST]; size_t attest_n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside user/tpm only: what device.c and identity.c share. */
+/* Inside user/tpm only: what the files that talk to the TPM share. */
 #pragma once
 
 #include <tss2/tss2_esys.h>
@@ -10,6 +10,10 @@ struct tpm {
 	TSS2_TCTI_CONTEXT *tcti;
 	ESYS_CONTEXT *esys;
 	ESYS_TR ak; /* ESYS_TR_NONE before tpm_identify() */
+	uint32_t ak_handle; /* a persistent key to use as the AK; 0: ours */
+	const struct ek_kind *ek; /* which endorsement key tpm_identify() found; NULL: none */
+	uint8_t ek_public[LIMIT_PUBLIC];
+	size_t ek_public_n;
 	bool simulator; /* a software TPM without a resource manager in front */
 	uint64_t commands;
 	TSS2_RC last;
@@ -22,6 +26,10 @@ bool tpm_retry_later(TSS2_RC rc, unsigned int *attempt);
 int tpm_note(struct tpm *t, const char *command, TSS2_RC rc);
 /* Files an own text; gives err back. */
 int tpm_fail(struct tpm *t, int err, const char *text);
+
+/* Flushes what was loaded, or lets a persistent AK go. Counts, files nothing; *handle becomes ESYS_TR_NONE. */
+void tpm_flush(struct tpm *t, ESYS_TR *handle);
+void tpm_release_ak(struct tpm *t);
 
 /* Runs one ESYS call, counts it, asks again as long as the TPM wants that, files the failure. 0 or negative errno. */
 #define TPM_CALL(t, command, call)                                 \

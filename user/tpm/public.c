@@ -10,7 +10,9 @@
 #include <stdio.h>
 
 #include "tpm/attest.h"
-#include "tpm/tpm_bytes.h"
+#include "tpm/p256.h"
+#include "tpm/public_area.h"
+#include "tpm/rsa.h"
 
 #define RSA_MIN_BITS 2048u
 
@@ -36,115 +38,27 @@ static const struct curve {
 void ak_clear(struct ak *ak)
 {
 	EVP_PKEY_free(ak->key);
+	rsa_free(&ak->rsa);
 	*ak = (struct ak){ 0 };
 }
 
-/* The parts of a TPMT_PUBLIC that matter here; views point into it. */
-struct public_area {
-	uint16_t type, name_alg;
-	uint32_t attributes;
-	bool has_symmetric;
-	uint16_t scheme, scheme_hash;
-	uint16_t rsa_bits;
-	uint32_t rsa_exponent; /* 0 means 65537 */
-	struct bytes modulus;
-	uint16_t curve_id;
-	struct bytes x, y;
-};
-
-/* TPMT_SYM_DEF_OBJECT, part 2 section 11.1.7 */
-static void read_symmetric(struct reader *r, struct public_area *p)
+void ak_shrink(struct ak *ak)
 {
-	p->has_symmetric = read_u16be(r) != ALG_NULL;
-	if (p->has_symmetric) {
-		read_u16be(r); /* keyBits */
-		read_u16be(r); /* mode */
+	if (!ak->key)
+		return;
+	if (!p256_point(ak->key, ak->point)) {
+		ak->rsa = rsa_from_key(ak->key);
+		if (!ak->rsa)
+			return;
 	}
-}
-
-/* TPMT_RSA_SCHEME 11.2.4.2, TPMT_ECC_SCHEME 11.2.5.6. False for a scheme whose form is not known. */
-static bool read_scheme(struct reader *r, struct public_area *p)
-{
-	p->scheme = read_u16be(r);
-	switch (p->scheme) {
-	case ALG_NULL:
-	case ALG_RSAES:
-		return true;
-	case ALG_RSASSA:
-	case ALG_RSAPSS:
-	case ALG_OAEP:
-	case ALG_ECDSA:
-	case ALG_ECDH:
-	case ALG_SM2:
-	case ALG_ECSCHNORR:
-	case ALG_ECMQV:
-		p->scheme_hash = read_u16be(r);
-		return true;
-	case ALG_ECDAA:
-		p->scheme_hash = read_u16be(r);
-		read_u16be(r); /* count */
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum quote_outcome read_rsa(struct reader *r, struct public_area *p)
-{
-	read_symmetric(r, p);
-	if (!read_scheme(r, p))
-		return reader_ok(r) ? QUOTE_UNSUPPORTED : QUOTE_MALFORMED;
-	p->rsa_bits = read_u16be(r);
-	p->rsa_exponent = read_u32be(r);
-	p->modulus = read_tpm2b(r, LIMIT_RSA_BITS / 8);
-	return QUOTE_OK;
-}
-
-static enum quote_outcome read_ecc(struct reader *r, struct public_area *p)
-{
-	read_symmetric(r, p);
-	if (!read_scheme(r, p))
-		return reader_ok(r) ? QUOTE_UNSUPPORTED : QUOTE_MALFORMED;
-	p->curve_id = read_u16be(r);
-	if (read_u16be(r) != ALG_NULL) /* kdf */
-		read_u16be(r);
-	p->x = read_tpm2b(r, ECC_MAX_BYTES);
-	p->y = read_tpm2b(r, ECC_MAX_BYTES);
-	return QUOTE_OK;
-}
-
-static enum quote_outcome read_public(struct bytes b, struct public_area *out)
-{
-	struct reader r = reader_of(b);
-	struct public_area p = { 0 };
-	enum quote_outcome o;
-
-	if (b.n > LIMIT_PUBLIC)
-		return QUOTE_MALFORMED;
-	p.type = read_u16be(&r);
-	p.name_alg = read_u16be(&r);
-	p.attributes = read_u32be(&r);
-	read_tpm2b(&r, HASH_MAX_SIZE); /* authPolicy */
-	if (!reader_ok(&r))
-		return QUOTE_MALFORMED;
-	if (p.type == ALG_RSA)
-		o = read_rsa(&r, &p);
-	else if (p.type == ALG_ECC)
-		o = read_ecc(&r, &p);
-	else
-		o = QUOTE_UNSUPPORTED;
-	if (o != QUOTE_OK)
-		return o;
-	if (!reader_done(&r))
-		return QUOTE_MALFORMED;
-	*out = p;
-	return QUOTE_OK;
+	EVP_PKEY_free(ak->key);
+	ak->key = NULL;
 }
 
 enum quote_outcome tpm_public_name(struct bytes tpmt_public, uint8_t out[34])
 {
 	struct public_area p;
-	enum quote_outcome o = read_public(tpmt_public, &p);
+	enum quote_outcome o = tpm_public_parse(tpmt_public, &p);
 	enum hash_alg h;
 
 	if (o != QUOTE_OK)
@@ -202,15 +116,30 @@ static int rsa_key(const struct public_area *p, EVP_PKEY **out)
 	return make_key("RSA", bld, out);
 }
 
+static const struct curve *curve_by_id(uint16_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(curves); i++)
+		if (curves[i].id == id)
+			return &curves[i];
+	return NULL;
+}
+
+const char *tpm_curve(uint16_t id, size_t *bytes)
+{
+	const struct curve *c = curve_by_id(id);
+
+	if (!c)
+		return NULL;
+	*bytes = c->bytes;
+	return c->openssl;
+}
+
 static int ecc_key(const struct public_area *p, EVP_PKEY **out)
 {
 	cleanup_(OSSL_PARAM_BLD_freep) OSSL_PARAM_BLD *bld = NULL;
 	uint8_t point[1 + 2 * ECC_MAX_BYTES] = { POINT_CONVERSION_UNCOMPRESSED };
-	const struct curve *c = NULL;
+	const struct curve *c = curve_by_id(p->curve_id);
 
-	for (size_t i = 0; i < ARRAY_SIZE(curves); i++)
-		if (curves[i].id == p->curve_id)
-			c = &curves[i];
 	if (!c)
 		return QUOTE_UNSUPPORTED;
 	if (p->x.n == 0 || p->y.n == 0 || p->x.n > c->bytes || p->y.n > c->bytes)
@@ -263,15 +192,23 @@ static int key_fit_for_ak(const EVP_PKEY *key)
 	}
 }
 
+int tpm_public_evp(const struct public_area *p, EVP_PKEY **out)
+{
+	int r;
+
+	ERR_set_mark();
+	r = p->type == ALG_RSA ? rsa_key(p, out) : ecc_key(p, out);
+	ERR_pop_to_mark();
+	return r;
+}
+
 static int key_from_area(struct bytes tpmt_public, const struct public_area *p, struct ak *out)
 {
 	cleanup_ak_ struct ak ak = { 0 };
 	enum quote_outcome o;
 	int r;
 
-	ERR_set_mark();
-	r = p->type == ALG_RSA ? rsa_key(p, &ak.key) : ecc_key(p, &ak.key);
-	ERR_pop_to_mark();
+	r = tpm_public_evp(p, &ak.key);
 	if (r != QUOTE_OK)
 		return r;
 	o = tpm_public_name(tpmt_public, ak.name);
@@ -286,7 +223,7 @@ static int key_from_area(struct bytes tpmt_public, const struct public_area *p, 
 int tpm_public_key(struct bytes tpmt_public, struct ak *out)
 {
 	struct public_area p;
-	enum quote_outcome o = read_public(tpmt_public, &p);
+	enum quote_outcome o = tpm_public_parse(tpmt_public, &p);
 
 	return o == QUOTE_OK ? key_from_area(tpmt_public, &p, out) : (int)o;
 }
@@ -305,7 +242,7 @@ int ak_from_public(struct bytes tpmt_public, struct ak *out)
 {
 	cleanup_ak_ struct ak ak = { 0 };
 	struct public_area p;
-	enum quote_outcome o = read_public(tpmt_public, &p);
+	enum quote_outcome o = tpm_public_parse(tpmt_public, &p);
 	int r;
 
 	if (o != QUOTE_OK)

@@ -8,6 +8,7 @@
 #include "tpm/attest.h"
 
 #define ALG_RSA 0x0001u
+#define ALG_AES 0x0006u
 #define ALG_NULL 0x0010u
 #define ALG_RSASSA 0x0014u
 #define ALG_RSAES 0x0015u
@@ -20,6 +21,7 @@
 #define ALG_ECSCHNORR 0x001cu
 #define ALG_ECMQV 0x001du
 #define ALG_ECC 0x0023u
+#define ALG_CFB 0x0043u
 
 #define CURVE_P256 0x0003u
 #define CURVE_P384 0x0004u

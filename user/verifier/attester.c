@@ -8,6 +8,7 @@ struct boot *boot_new(uint64_t number, enum hash_alg bank, enum replay_form form
 	if (!b)
 		return NULL;
 	b->proven_values = WRITER(4 + (LIMIT_PCR + 1) * HASH_MAX_SIZE);
+	b->boot_values = WRITER(4 + TPM_PCR_COUNT * HASH_MAX_SIZE);
 	b->number = number;
 	b->bank = bank;
 	b->form = form;
@@ -22,7 +23,34 @@ void boot_free(struct boot **b)
 		return;
 	replay_clear(&old->replay);
 	writer_free(&old->proven_values);
+	writer_free(&old->boot_values);
+	learned_free(&old->learned);
 	free(old);
+}
+
+static void fit(struct writer *w)
+{
+	uint8_t *p = w->n ? realloc(w->p, w->n + 1) : NULL; /* as buf.c leaves one byte free */
+
+	if (!p)
+		return;
+	w->p = p;
+	w->cap = w->n + 1;
+}
+
+void boot_fit(struct boot *b)
+{
+	fit(&b->proven_values);
+	fit(&b->boot_values);
+}
+
+struct bytes boot_value(const struct boot *b, unsigned int pcr)
+{
+	struct reader r = reader_of(writer_view(&b->boot_values));
+	uint32_t mask = read_u32be(&r);
+
+	(void)read_bytes(&r, (size_t)__builtin_popcount(mask & ((1u << pcr) - 1)) * hash_size(b->bank));
+	return mask & (1u << pcr) ? read_bytes(&r, hash_size(b->bank)) : (struct bytes){ NULL, 0 };
 }
 
 void session_free(struct session **s)
@@ -33,6 +61,9 @@ void session_free(struct session **s)
 		return;
 	ak_clear(&old->ak);
 	free(old->boot_pcrs);
+	free(old->kernel);
+	if (old->owns_boot)
+		boot_free(&old->boot);
 	explicit_bzero(old->nonce, sizeof(old->nonce));
 	free(old);
 }
@@ -44,7 +75,8 @@ void attester_free(struct attester **a)
 	if (!old)
 		return;
 	session_free(&old->session);
-	session_free(&old->pending);
+	for (size_t i = 0; i < old->n_pending; i++)
+		session_free(&old->pending[i]);
 	boot_free(&old->boot);
 	boot_free(&old->claimed);
 	free(old);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/control.h"
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -22,20 +20,56 @@ static void write_error(struct json *j, const char *text)
 	jw_string(j, "error", text);
 }
 
-static void write_policy(struct json *j, const struct pipeline *p)
+static void write_overlap(struct json *j, const struct named_policy *named)
 {
-	const struct policy *policy = p->rules.policy;
+	char time[32];
 
-	if (!policy) {
-		jw_null(j, "policy");
+	if (!named || !named->before) {
+		jw_null(j, "overlap");
 		return;
 	}
-	jw_object(j, "policy");
+	jw_object(j, "overlap");
+	jw_u64(j, "generation", named->before_generation);
+	jw_string(j, "id", policy_id(named->before));
+	jw_string(j, "until", clock_format_rfc3339(named->before_until_real, time, sizeof(time)));
+	jw_object_end(j);
+}
+
+static void write_policy(struct json *j, const char *key, const struct named_policy *named)
+{
+	const struct policy *policy = named ? named->policy : NULL;
+
+	if (!policy) {
+		jw_null(j, key);
+		return;
+	}
+	jw_object(j, key);
+	jw_string(j, "name", named->name);
 	jw_string(j, "id", policy_id(policy));
+	jw_u64(j, "generation", named->generation);
+	if (named->source && named->source->signer.n)
+		jw_bytes(j, "signer", writer_view(&named->source->signer));
+	else
+		jw_null(j, "signer");
+	jw_bool(j, "rolled_back", *named->held != 0);
+	write_overlap(j, named);
 	jw_u64(j, "digests", policy_digest_count(policy));
 	jw_u64(j, "paths", policy_path_count(policy));
 	jw_u64(j, "excludes", policy_exclude_count(policy));
 	jw_object_end(j);
+}
+
+/* "policy" is the one for everybody; "policies" all of them. */
+void control_write_policies(struct json *j, const struct pipeline *p)
+{
+	const struct policies *set = &p->rules.policies;
+
+	write_policy(j, "policy", policies_find(set, POLICY_DEFAULT_NAME));
+	jw_array(j, "policies");
+	for (size_t i = 0; i < set->n; i++)
+		write_policy(j, NULL, &set->list[i]);
+	jw_array_end(j);
+	jw_u64(j, "rejudging", p->rejudge.n - p->rejudge.at);
 }
 
 static void write_reasons(struct json *j, const struct boot *b)
@@ -64,6 +98,20 @@ static void write_session(struct json *j, const struct session *s)
 	jw_u64(j, "extend_failures", s ? s->extend_failures : 0);
 }
 
+/* What the host's kernel counted, as its collector told last, and what of it is not stored here yet. */
+static void write_count(struct json *j, const struct session *s, const struct boot *b)
+{
+	uint64_t stored = b ? b->next : 0;
+
+	if (!s || s->measured == 0) {
+		jw_null(j, "measured");
+		jw_null(j, "in_flight");
+		return;
+	}
+	jw_u64(j, "measured", MAX(s->measured, stored));
+	jw_u64(j, "in_flight", s->measured > stored ? s->measured - stored : 0);
+}
+
 /* A deadline that passed while the store takes nothing is not stored, but it has passed. */
 static enum wire_state state_now(const struct attester *a, const struct instant *now, enum reason *why)
 {
@@ -76,8 +124,9 @@ static enum wire_state state_now(const struct attester *a, const struct instant 
 	return WIRE_STATE_STALE;
 }
 
-static void write_attester(struct json *j, const struct attester *a, const struct instant *now)
+static void write_attester(struct json *j, struct pipeline *p, struct attester *a, const struct instant *now)
 {
+	const struct named_policy *policy = pipeline_policy(p, a);
 	const struct boot *b = attester_boot(a);
 	enum reason why;
 	enum wire_state state = state_now(a, now, &why);
@@ -85,12 +134,14 @@ static void write_attester(struct json *j, const struct attester *a, const struc
 	jw_object(j, NULL);
 	jw_hex(j, "id", a->id, sizeof(a->id));
 	jw_string(j, "label", a->label);
+	jw_string(j, "enrolment", enrol_status_name(a->status));
 	jw_string(j, "state", verdict_state_name(state));
 	jw_string(j, "reason", why ? reason_name(why) : NULL);
 	write_reasons(j, b);
 	jw_u64(j, "entries", b ? b->next : 0);
 	jw_u64(j, "proven", b ? b->proven : 0);
 	jw_u64(j, "list_length", a->list_length);
+	write_count(j, a->session, b);
 	if (b && b->matched) {
 		jw_object(j, "pcr10");
 		jw_string(j, "bank", hash_name(b->bank));
@@ -121,9 +172,15 @@ static void write_attester(struct json *j, const struct attester *a, const struc
 		jw_u64(j, "reset_count", b->reset_count);
 		jw_u64(j, "restart_count", b->restart_count);
 	}
+	jw_u64(j, "learned_keys", b && b->learned ? learned_count(b->learned) : 0);
 	jw_u64(j, "bytes_in", a->bytes_in);
 	jw_u64(j, "bytes_out", a->bytes_out);
 	jw_string(j, "kernel", a->kernel);
+	jw_string(j, "policy", policy ? policy->name : NULL);
+	jw_string(j, "policy_id", policy ? policy_id(policy->policy) : NULL);
+	jw_u64(j, "policy_generation", policy ? policy->generation : 0);
+	write_overlap(j, policy);
+	jw_u64(j, "entries_of_overlap", b ? b->by_before : 0);
 	write_session(j, a->session);
 	jw_object_end(j);
 }
@@ -162,7 +219,8 @@ static void write_status(struct json *j, struct pipeline *p, const struct instan
 	jw_string(j, "now", clock_format_rfc3339(now->real, time, sizeof(time)));
 	jw_double(j, "uptime_s", now->real > p->started_real ? (double)(now->real - p->started_real) / 1e6 : 0, 3);
 	jw_string(j, "version", IMASTREAM_VERSION);
-	write_policy(j, p);
+	jw_string(j, "sandbox", p->sandbox);
+	control_write_policies(j, p);
 	jw_object(j, "counts");
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
 		jw_u64(j, verdict_state_name((enum wire_state)i), counts[i]);
@@ -173,8 +231,9 @@ static void write_status(struct json *j, struct pipeline *p, const struct instan
 	jw_u64(j, "last_event", p->journal.committed);
 	jw_array(j, "attesters");
 	for (size_t i = 0; i < n; i++)
-		write_attester(j, all[i], now);
+		write_attester(j, p, all[i], now);
 	jw_array_end(j);
+	control_write_refused(j, p);
 }
 
 static int write_finding(void *user, const struct finding_row *f)
@@ -244,7 +303,8 @@ static void write_events(struct json *j, struct pipeline *p, const json_t *reque
 	jw_array_end(j);
 }
 
-void control_answer(struct pipeline *p, struct bytes request, const struct instant *now, struct writer *out)
+void control_answer(struct pipeline *p, struct bytes request, const struct asker *asker, const struct instant *now,
+		    struct writer *out)
 {
 	cleanup_(json_cleanup) json_t *doc = NULL;
 	const char *get;
@@ -256,7 +316,9 @@ void control_answer(struct pipeline *p, struct bytes request, const struct insta
 	if (request.n <= CONTROL_REQUEST_MAX)
 		doc = json_loadb((const char *)request.p, request.n, JSON_REJECT_DUPLICATES, NULL);
 	get = json_string_value(json_object_get(doc, "get"));
-	if (!get)
+	if (!get && json_object_get(doc, "enrol"))
+		control_enrol(&j, p, doc, asker, now);
+	else if (!get)
 		write_error(&j, "a request is {\"get\":\"status\"}, {\"get\":\"findings\"} or "
 				"{\"get\":\"events\",\"since\":N}");
 	else if (strcmp(get, "status") == 0)
@@ -265,6 +327,10 @@ void control_answer(struct pipeline *p, struct bytes request, const struct insta
 		write_findings(&j, p, doc);
 	else if (strcmp(get, "events") == 0)
 		write_events(&j, p, doc);
+	else if (strcmp(get, "enrolments") == 0)
+		control_write_enrolments(&j, p);
+	else if (strcmp(get, "enrolment-log") == 0)
+		control_write_enrol_log(&j, p, doc);
 	else
 		write_error(&j, "unknown request");
 	jw_object_end(&j);

@@ -118,7 +118,29 @@ static int parse_line(struct ak_list *l, struct bytes line, unsigned int number,
 	return ak_list_add(l, &e);
 }
 
-static int parse_lines(struct ak_list *l, struct bytes text, struct writer *why)
+static int parse_preauth_line(struct ak_list *l, struct bytes line, unsigned int number, struct writer *why)
+{
+	struct reader words = reader_of(line);
+	struct bytes key = next_word(&words), label = next_word(&words);
+	struct ak_entry e = { 0 };
+
+	if (key.n == 0 || key.p[0] == '#')
+		return 0;
+	e.has_id = hex_decode(key, e.id, sizeof(e.id)) == 0;
+	e.has_name = !e.has_id && hex_decode(key, e.name, sizeof(e.name)) == 0;
+	if (!e.has_id && !e.has_name)
+		return refuse(why, number, "an endorsement key's hash has 64 hex digits, an attestation key's name 68");
+	if (label.n && label.p[0] == '#')
+		label.n = 0;
+	else if (next_word(&words).n)
+		return refuse(why, number, "text behind the label");
+	set_label(&e, label);
+	return ak_list_add(l, &e);
+}
+
+typedef int (*line_fn)(struct ak_list *l, struct bytes line, unsigned int number, struct writer *why);
+
+static int parse_lines(struct ak_list *l, struct bytes text, line_fn parse, struct writer *why)
 {
 	struct reader in = reader_of(text);
 
@@ -131,7 +153,7 @@ static int parse_lines(struct ak_list *l, struct bytes text, struct writer *why)
 			in = ahead;
 		else
 			line = read_rest(&in);
-		r = parse_line(l, line, number, why);
+		r = parse(l, line, number, why);
 		if (r != 0)
 			return r;
 	}
@@ -177,7 +199,31 @@ int ak_list_parse(struct ak_list *l, struct bytes text, const char *label, struc
 	s = writer_cstr(&copy);
 	if (!s)
 		return writer_status(&copy) < 0 ? writer_status(&copy) : -ENOMEM;
-	return strstr(s, PEM_BEGIN) ? parse_pem(l, s, label, why) : parse_lines(l, text, why);
+	return strstr(s, PEM_BEGIN) ? parse_pem(l, s, label, why) : parse_lines(l, text, parse_line, why);
+}
+
+int preauth_parse(struct ak_list *l, struct bytes text, struct writer *why)
+{
+	return parse_lines(l, text, parse_preauth_line, why);
+}
+
+int preauth_load(struct ak_list *l, const char *path, struct writer *why)
+{
+	cleanup_writer_ struct writer text = WRITER(64u << 20);
+	int r = read_file(path, &text);
+
+	return r < 0 ? r : preauth_parse(l, writer_view(&text), why);
+}
+
+const struct ak_entry *preauth_find(const struct ak_list *l, const uint8_t *id, const struct ak *ak)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct ak_entry *e = &l->entries[i];
+
+		if (e->has_id ? bytes_equal(e->id, id, sizeof(e->id)) : bytes_equal(e->name, ak->name, sizeof(e->name)))
+			return e;
+	}
+	return NULL;
 }
 
 static int load_file(struct ak_list *l, const char *path, struct writer *why)

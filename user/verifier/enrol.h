@@ -30,5 +30,15 @@ void ak_list_clear(struct ak_list *l);
 must_use_ int ak_list_load(struct ak_list *l, const char *path, struct writer *why);
 /* Same, from bytes: `label` for a PEM with one key. */
 must_use_ int ak_list_parse(struct ak_list *l, struct bytes text, const char *label, struct writer *why);
+/* A list of hosts that may enrol (--preauth FILE), as lines
+ *
+ *     EK-HASH|AK-NAME  [LABEL]      hex; `#` starts a comment
+ *
+ * EK-HASH is the SHA-256 of the endorsement key's TPMT_PUBLIC, which is the attester's id (64 digits); AK-NAME the TPM Name
+ * of the attestation key (68 digits). Results as above. */
+must_use_ int preauth_load(struct ak_list *l, const char *path, struct writer *why);
+must_use_ int preauth_parse(struct ak_list *l, struct bytes text, struct writer *why);
+/* The entry that names this id or this key, or NULL. */
+const struct ak_entry *preauth_find(const struct ak_list *l, const uint8_t *id, const struct ak *ak);
 /* The entry that vouches for this key under this id, or NULL. */
 const struct ak_entry *ak_list_find(const struct ak_list *l, const uint8_t *id, const struct ak *ak);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/fleet.h"
 
+#include "wire/batch.h"
+
 #include "imastream/limits.h"
 
 int fleet_init(struct fleet *f, struct store *store, uint64_t seed)
 {
 	*f = (struct fleet){ .store = store };
 	idmap_init(&f->by_id, WIRE_DIGEST_SIZE, seed);
-	idmap_init(&f->by_ak, 34, seed ^ 0x9e3779b97f4a7c15ull);
+	idmap_init(&f->by_key, WIRE_DIGEST_SIZE, seed ^ 0x9e3779b97f4a7c15ull);
 	idmap_init(&f->by_session, WIRE_SESSION_SIZE, seed + 1);
-	return wire_unpack_new(&f->unpack);
+	f->batch = malloc(sizeof(*f->batch));
+	return f->batch ? wire_unpack_new(&f->unpack) : -ENOMEM;
 }
 
 void fleet_clear(struct fleet *f)
@@ -20,13 +23,47 @@ void fleet_clear(struct fleet *f)
 	while ((a = idmap_next(&f->by_id, &at)))
 		attester_free(&a);
 	idmap_clear(&f->by_id);
-	idmap_clear(&f->by_ak);
+	idmap_clear(&f->by_key);
 	idmap_clear(&f->by_session);
 	deadlines_clear(&f->deadlines);
 	wire_unpack_free(&f->unpack);
+	free(TAKE_PTR(f->batch));
 }
 
-/* The AK's name starts with its hash algorithm, always the same: the map mixes the first 8 bytes, 6 of them vary. */
+static void remove_keys(struct fleet *f, struct attester *a)
+{
+	idmap_del(&f->by_key, a->ak_key, a);
+	if (a->has_ek)
+		idmap_del(&f->by_key, a->ek_key, a);
+}
+
+static int insert_keys(struct fleet *f, struct attester *a)
+{
+	int r = idmap_put(&f->by_key, a->ak_key, a);
+
+	if (r == 0 && a->has_ek)
+		r = idmap_put(&f->by_key, a->ek_key, a);
+	if (r < 0)
+		remove_keys(f, a);
+	return r;
+}
+
+static bool take_keys(struct attester *a, struct bytes ak_public, struct bytes ek_public)
+{
+	a->has_ek = ek_public.n > 0;
+	return tpm_public_numbers(ak_public, a->ak_key) == QUOTE_OK &&
+	       (!a->has_ek || tpm_public_numbers(ek_public, a->ek_key) == QUOTE_OK);
+}
+
+struct attester *fleet_by_key(const struct fleet *f, struct bytes tpmt_public)
+{
+	uint8_t key[WIRE_DIGEST_SIZE];
+
+	if (tpmt_public.n == 0 || tpm_public_numbers(tpmt_public, key) != QUOTE_OK)
+		return NULL;
+	return idmap_get(&f->by_key, key);
+}
+
 static int fleet_insert(struct fleet *f, struct attester *a)
 {
 	int r = deadlines_reserve(&f->deadlines, f->by_id.count + 1);
@@ -35,7 +72,7 @@ static int fleet_insert(struct fleet *f, struct attester *a)
 		r = idmap_put(&f->by_id, a->id, a);
 	if (r < 0)
 		return r;
-	r = idmap_put(&f->by_ak, a->ak_name, a);
+	r = insert_keys(f, a);
 	if (r < 0)
 		idmap_del(&f->by_id, a->id, a);
 	return r;
@@ -44,20 +81,53 @@ static int fleet_insert(struct fleet *f, struct attester *a)
 static void fleet_remove(struct fleet *f, struct attester *a)
 {
 	fleet_close_session(f, a, false);
-	fleet_close_pending(f, a);
+	while (a->n_pending)
+		fleet_close_pending(f, a->pending[0]);
 	if (a->has_old)
 		idmap_del(&f->by_session, a->old_session, a);
 	deadlines_set(&f->deadlines, a, 0);
 	idmap_del(&f->by_id, a->id, a);
-	idmap_del(&f->by_ak, a->ak_name, a);
+	remove_keys(f, a);
 }
 
 /* --- rows to memory ---- */
 
+static void boot_cleanup(struct boot **b)
+{
+	boot_free(b);
+}
+
+/* Columns of variable size. 0, -ENOMEM, -EBADMSG. */
+static int take_blobs(struct boot *b, const struct boot_row *row)
+{
+	struct bytes aggregate = row->boot_aggregate;
+	int r = 0;
+
+	bytes_copy(b->proven_pcr10, row->proven_pcr10.p, row->proven_pcr10.n);
+	if (aggregate.n) {
+		struct reader in = reader_of(aggregate);
+
+		b->boot_aggregate.alg = (enum hash_alg)read_u8(&in);
+		b->boot_aggregate.size = (uint8_t)(aggregate.n - 1);
+		read_copy(&in, b->boot_aggregate.value, b->boot_aggregate.size);
+	}
+	write_bytes(&b->boot_values, row->boot_values.p, row->boot_values.n);
+	if (writer_status(&b->boot_values) < 0)
+		return writer_status(&b->boot_values) == -ENOMEM ? -ENOMEM : -EBADMSG;
+	if (row->learned.n) {
+		r = learned_new(&b->learned);
+		if (r == 0)
+			r = learned_load(b->learned, row->learned);
+	}
+	return r;
+}
+
 static int boot_from_row(void *user, const struct boot_row *row)
 {
-	struct boot **out = user, *b;
+	cleanup_(boot_cleanup) struct boot *b = NULL;
 	struct bytes aggregate = row->boot_aggregate;
+	struct boot **out = user;
+	int r;
 
 	if (row->bank >= HASH_COUNT || row->form > REPLAY_PADDED || row->proven_pcr10.n > HASH_MAX_SIZE ||
 	    aggregate.n > 1 + HASH_MAX_SIZE || (aggregate.n && aggregate.p[0] >= HASH_COUNT))
@@ -80,16 +150,12 @@ static int boot_from_row(void *user, const struct boot_row *row)
 	b->reasons[0] = row->reasons[0];
 	b->reasons[1] = row->reasons[1];
 	b->uncovered = row->uncovered;
-	bytes_copy(b->proven_pcr10, row->proven_pcr10.p, row->proven_pcr10.n);
-	if (aggregate.n) {
-		struct reader r = reader_of(aggregate);
-
-		b->boot_aggregate.alg = (enum hash_alg)read_u8(&r);
-		b->boot_aggregate.size = (uint8_t)(aggregate.n - 1);
-		read_copy(&r, b->boot_aggregate.value, b->boot_aggregate.size);
-	}
+	b->flags = row->flags;
+	r = take_blobs(b, row);
+	if (r < 0)
+		return r;
 	boot_free(out);
-	*out = b;
+	*out = TAKE_PTR(b);
 	return 0;
 }
 
@@ -111,10 +177,27 @@ static void copy_text(char *dst, size_t size, struct bytes text)
 	dst[n] = 0;
 }
 
-/* What is left of the time to a stored deadline, on the clock that does not jump. */
-static uint64_t mono_of(uint64_t real, const struct instant *now)
+/* What is left of the time to a stored deadline, on the clock that does not jump. The wall clock may have been set back since
+ * it was stored: silence does not become longer by that than the rules allow. */
+static uint64_t mono_of(const struct fleet *f, uint64_t real, const struct instant *now)
 {
-	return real > now->real ? now->mono + (real - now->real) : now->mono;
+	uint64_t left = real > now->real ? real - now->real : 0;
+
+	return now->mono + MIN(left, f->deadline_us);
+}
+
+/* A deadline that is stored. */
+static void set_deadline_mono(struct fleet *f, struct attester *a, uint64_t mono)
+{
+	a->deadline_mono = a->settled_mono = mono;
+	if (!a->stale && mono && a->status == ENROL_ENROLLED)
+		deadlines_set(&f->deadlines, a, mono);
+}
+
+void fleet_set_deadline(struct fleet *f, struct attester *a, uint64_t deadline_real, const struct instant *now)
+{
+	a->deadline_real = deadline_real;
+	set_deadline_mono(f, a, deadline_real ? mono_of(f, deadline_real, now) : 0);
 }
 
 static int attester_from_row(void *user, const struct attester_row *row)
@@ -129,9 +212,11 @@ static int attester_from_row(void *user, const struct attester_row *row)
 	bytes_copy(a->ak_name, row->ak_name, sizeof(a->ak_name));
 	copy_text(a->label, sizeof(a->label), row->label);
 	copy_text(a->kernel, sizeof(a->kernel), row->kernel);
+	if (row->status > ENROL_REVOKED || !take_keys(a, row->ak_public, row->ek_public))
+		return -EBADMSG;
+	a->status = (enum enrol_status)row->status;
+	a->changed_real = row->changed_real;
 	a->enrolled_real = row->enrolled_real;
-	a->deadline_real = row->deadline_real;
-	a->deadline_mono = row->deadline_real ? mono_of(row->deadline_real, l->now) : 0;
 	a->last_quote_real = row->last_quote_real;
 	a->quotes = row->quotes;
 	a->heartbeat_quotes = row->heartbeat_quotes;
@@ -142,6 +227,9 @@ static int attester_from_row(void *user, const struct attester_row *row)
 	a->state = (enum wire_state)row->state;
 	a->state_reason = (enum reason)row->state_reason;
 	a->stale = row->stale;
+	a->label_given = row->label_given;
+	if (row->judged.n == sizeof(a->judged))
+		bytes_copy(a->judged, row->judged.p, sizeof(a->judged));
 	if (row->boot)
 		r = l->fleet->store->ops->each_boot(l->fleet->store, a->id, row->boot, boot_from_row, &a->boot);
 	if (r == 0 && row->claimed)
@@ -150,8 +238,7 @@ static int attester_from_row(void *user, const struct attester_row *row)
 		r = fleet_insert(l->fleet, a);
 	if (r < 0)
 		return r;
-	if (!a->stale && a->deadline_mono)
-		deadlines_set(&l->fleet->deadlines, a, a->deadline_mono);
+	fleet_set_deadline(l->fleet, a, row->deadline_real, l->now);
 	a = NULL;
 	return 0;
 }
@@ -160,87 +247,48 @@ int fleet_load(struct fleet *f, const struct instant *now)
 {
 	struct loading l = { .fleet = f, .now = now };
 
-	return f->store->ops->each_attester(f->store, NULL, attester_from_row, &l);
+	int r = f->store->ops->each_attester(f->store, NULL, attester_from_row, &l);
+
+	return r < 0 ? r : renewals_load(f, now);
+}
+
+/* One that is not in memory: its row and its renewal (0: whichever counts; with_renewal false: it has none that does). When one of
+ * them cannot be read it stays out: half of what is stored would be worse than nothing. */
+static int load_one(struct fleet *f, const uint8_t *id, bool with_renewal, uint64_t renewal, const struct instant *now)
+{
+	struct loading l = { .fleet = f, .now = now };
+	int r = f->store->ops->each_attester(f->store, id, attester_from_row, &l);
+	struct attester *a = idmap_get(&f->by_id, id);
+
+	if (r == 0 && a && with_renewal)
+		r = renewals_load_one(f, id, renewal, now);
+	if (r < 0 && a)
+		fleet_forget(f, &a);
+	return r;
 }
 
 int fleet_find(struct fleet *f, const uint8_t *id, const struct instant *now, struct attester **out)
 {
-	struct loading l = { .fleet = f, .now = now };
-	int r = 0;
+	/* a failed batch may have left it out */
+	int r = idmap_get(&f->by_id, id) ? 0 : load_one(f, id, true, 0, now);
 
-	if (!idmap_get(&f->by_id, id)) /* a failed batch may have left it out */
-		r = f->store->ops->each_attester(f->store, id, attester_from_row, &l);
 	*out = r < 0 ? NULL : idmap_get(&f->by_id, id);
 	return r;
 }
 
-/* --- memory to rows ---- */
+/* --- changes ---- */
 
-static struct attester_row row_from(const struct attester *a)
+int fleet_enrol(struct fleet *f, struct attester **a, const struct enrol_record *record)
 {
-	struct attester_row row = {
-		.label = { (const uint8_t *)a->label, strlen(a->label) },
-		.kernel = { (const uint8_t *)a->kernel, strlen(a->kernel) },
-		.enrolled_real = a->enrolled_real,
-		.deadline_real = a->deadline_real,
-		.last_quote_real = a->last_quote_real,
-		.quotes = a->quotes,
-		.heartbeat_quotes = a->heartbeat_quotes,
-		.bytes_in = a->bytes_in,
-		.bytes_out = a->bytes_out,
-		.boots = a->boots,
-		.list_length = a->list_length,
-		.boot = a->boot ? a->boot->number : 0,
-		.claimed = a->claimed ? a->claimed->number : 0,
-		.state = a->state,
-		.state_reason = a->state_reason,
-		.stale = a->stale,
-	};
-
-	bytes_copy(row.id, a->id, sizeof(row.id));
-	bytes_copy(row.ak_name, a->ak_name, sizeof(row.ak_name));
-	return row;
-}
-
-static int save_boot(struct fleet *f, const struct attester *a, const struct boot *b)
-{
-	uint8_t aggregate[1 + HASH_MAX_SIZE] = { (uint8_t)b->boot_aggregate.alg };
-	struct boot_row row = {
-		.number = b->number,
-		.reset_count = b->reset_count,
-		.restart_count = b->restart_count,
-		.bank = b->bank,
-		.form = b->form,
-		.first_fail = b->first_fail,
-		.first_warning = b->first_warning,
-		.uncovered = b->uncovered,
-		.clock_ms = b->clock_ms,
-		.next = b->next,
-		.proven = b->proven,
-		.fails = b->fails,
-		.warnings = b->warnings,
-		.unproven_findings = b->unproven_findings,
-		.reasons = { b->reasons[0], b->reasons[1] },
-		.confirmed = b->confirmed,
-		.matched = b->matched,
-		.base = writer_view(&b->proven_values),
-		.proven_pcr10 = { b->proven_pcr10, hash_size(b->bank) },
-	};
-
-	bytes_copy(aggregate + 1, b->boot_aggregate.value, b->boot_aggregate.size);
-	if (b->boot_aggregate.size)
-		row.boot_aggregate = (struct bytes){ aggregate, 1u + b->boot_aggregate.size };
-	return f->store->ops->set_boot(f->store, a->id, &row);
-}
-
-int fleet_enrol(struct fleet *f, struct attester **a, struct bytes ak_public, struct bytes ek_public, const char *how)
-{
-	struct attester_row row = row_from(*a);
+	struct attester_row row = fleet_row(*a);
 	int r;
 
-	row.ak_public = ak_public;
-	row.ek_public = ek_public;
-	row.how = how;
+	if (!take_keys(*a, record->ak_public, record->ek_public))
+		return -EINVAL;
+	row.ak_public = record->ak_public;
+	row.ek_public = record->ek_public;
+	row.how = record->how;
+	row.cert = record->cert;
 	r = f->store->ops->add_attester(f->store, &row);
 	if (r == 0)
 		r = fleet_insert(f, *a);
@@ -248,6 +296,12 @@ int fleet_enrol(struct fleet *f, struct attester **a, struct bytes ak_public, st
 		return r;
 	fleet_touch(f, TAKE_PTR(*a));
 	return 0;
+}
+
+void fleet_forget(struct fleet *f, struct attester **a)
+{
+	fleet_remove(f, *a);
+	attester_free(a);
 }
 
 void fleet_touch(struct fleet *f, struct attester *a)
@@ -261,39 +315,34 @@ void fleet_touch(struct fleet *f, struct attester *a)
 
 int fleet_save(struct fleet *f)
 {
-	for (const struct attester *a = f->touched; a; a = a->touched_next) {
-		struct attester_row row = row_from(a);
-		int r = 0;
+	for (struct attester *a = f->touched; a; a = a->touched_next) {
+		int r = fleet_save_one(f, a);
 
-		/* a boot that is not loaded has not changed but for its counters: the base stays what is stored */
-		if (a->boot && a->boot->loaded)
-			r = save_boot(f, a, a->boot);
-		if (r == 0 && a->claimed && a->claimed->loaded)
-			r = save_boot(f, a, a->claimed);
-		if (r == 0)
-			r = f->store->ops->set_attester(f->store, &row);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return renewals_fold(f);
 }
 
 void fleet_settle(struct fleet *f)
 {
+	f->renewals_committed = f->renewals;
 	while (f->touched) {
 		struct attester *a = f->touched;
 
 		f->touched = TAKE_PTR(a->touched_next);
 		a->touched = false;
+		a->settled_mono = a->deadline_mono;
+		a->renewal_committed = a->renewal;
 	}
 }
 
 void fleet_revert(struct fleet *f, const struct instant *now)
 {
-	struct loading l = { .fleet = f, .now = now };
-
+	f->renewals = f->renewals_committed;
 	while (f->touched) {
 		struct attester *a = f->touched;
+		uint64_t renewal = a->renewal_committed, deadline_mono = a->settled_mono;
 		uint8_t id[WIRE_DIGEST_SIZE];
 
 		f->touched = TAKE_PTR(a->touched_next);
@@ -301,48 +350,82 @@ void fleet_revert(struct fleet *f, const struct instant *now)
 		fleet_remove(f, a);
 		attester_free(&a);
 		/* when the store does not even read, the attester's next HELLO tries again */
-		if (f->store->ops->each_attester(f->store, id, attester_from_row, &l) < 0)
+		if (load_one(f, id, renewal != 0, renewal, now) < 0)
 			continue;
+		a = idmap_get(&f->by_id, id);
+		if (a && deadline_mono)
+			set_deadline_mono(f, a, deadline_mono); /* whatever the wall clock says by now */
 	}
 }
 
 /* --- sessions ---- */
 
-enum session_kind fleet_by_session(const struct fleet *f, const uint8_t *id, struct attester **out)
+static struct session *session_with(const struct attester *a, const uint8_t *id)
 {
-	struct attester *a = idmap_get(&f->by_session, id);
-
-	if (!a)
-		return SESSION_NONE;
-	*out = a;
 	if (a->session && bytes_equal(a->session->id, id, WIRE_SESSION_SIZE))
-		return SESSION_CURRENT;
-	return a->pending && bytes_equal(a->pending->id, id, WIRE_SESSION_SIZE) ? SESSION_PENDING : SESSION_REPLACED;
+		return a->session;
+	for (size_t i = 0; i < a->n_pending; i++)
+		if (bytes_equal(a->pending[i]->id, id, WIRE_SESSION_SIZE))
+			return a->pending[i];
+	return NULL;
 }
 
-int fleet_open_session(struct fleet *f, struct attester *a, struct session **s)
+enum session_kind fleet_by_session(const struct fleet *f, const uint8_t *id, struct session **out)
 {
-	int r = idmap_put(&f->by_session, (*s)->id, a);
+	const struct attester *a = idmap_get(&f->by_session, id);
+	struct session *s = a ? session_with(a, id) : NULL;
 
+	if (!s)
+		return a ? SESSION_REPLACED : SESSION_NONE;
+	*out = s;
+	return s->pending ? SESSION_PENDING : SESSION_CURRENT;
+}
+
+int fleet_open_session(struct fleet *f, struct attester *a, struct session **s, size_t at)
+{
+	int r;
+
+	if (a->n_pending >= LIMIT_PENDING_SESSIONS || at > a->n_pending)
+		return -ENOSPC;
+	r = idmap_put(&f->by_session, (*s)->id, a);
 	if (r < 0)
 		return r;
-	fleet_close_pending(f, a);
-	a->pending = TAKE_PTR(*s);
+	f->spare += a->n_pending > 0;
 	f->sessions++;
+	(*s)->pending = true;
+	for (size_t i = a->n_pending++; i > at; i--)
+		a->pending[i] = a->pending[i - 1];
+	a->pending[at] = TAKE_PTR(*s);
 	return 0;
 }
 
-void fleet_promote_session(struct fleet *f unused_, struct attester *a)
+/* Out of the list, not out of the map. */
+static void remove_pending(struct fleet *f, struct session *s)
 {
-	a->session = TAKE_PTR(a->pending);
+	struct attester *a = s->attester;
+	size_t i = 0;
+
+	while (i < a->n_pending && a->pending[i] != s)
+		i++;
+	if (i == a->n_pending)
+		return;
+	for (a->n_pending--; i < a->n_pending; i++)
+		a->pending[i] = a->pending[i + 1];
+	f->spare -= a->n_pending > 0;
+	s->pending = false;
 }
 
-void fleet_close_pending(struct fleet *f, struct attester *a)
+void fleet_promote_session(struct fleet *f, struct session *s)
 {
-	if (!a->pending)
-		return;
-	idmap_del(&f->by_session, a->pending->id, a);
-	session_free(&a->pending);
+	remove_pending(f, s);
+	s->attester->session = s;
+}
+
+void fleet_close_pending(struct fleet *f, struct session *s)
+{
+	remove_pending(f, s);
+	idmap_del(&f->by_session, s->id, s->attester);
+	session_free(&s);
 	f->sessions--;
 }
 
@@ -357,8 +440,8 @@ void fleet_close_session(struct fleet *f, struct attester *a, bool replaced)
 		idmap_del(&f->by_session, a->old_session, a);
 	a->has_old = false;
 	bytes_copy(a->old_session, s->id, sizeof(a->old_session));
-	bytes_copy(a->old_nonce[0], s->nonce[0].value, WIRE_NONCE_SIZE);
-	bytes_copy(a->old_nonce[1], s->nonce[1].value, WIRE_NONCE_SIZE);
+	for (size_t i = 0; i < SESSION_NONCES; i++)
+		bytes_copy(a->old_nonce[i], s->nonce[i].value, WIRE_NONCE_SIZE);
 	a->has_old_nonces = true;
 	a->has_old = replaced && idmap_put(&f->by_session, a->old_session, a) == 0;
 	session_free(&a->session);
@@ -373,27 +456,37 @@ struct rebuild {
 	uint64_t next, bytes;
 };
 
+/* How many of the n entries from index on are before `bound`. */
+static size_t part_below(uint64_t bound, uint64_t index, size_t n)
+{
+	return bound <= index ? 0 : (size_t)MIN(bound - index, (uint64_t)n);
+}
+
 static int rebuild_block(void *user, const struct block_row *row)
 {
 	struct rebuild *b = user;
-	struct wire_context ctx;
-	struct ima_entry e;
+	struct wire_batch *batch = b->fleet->batch;
 	int r = wire_unpack_begin(b->fleet->unpack, row->block);
 
 	if (r != WIRE_BLOCK_OK)
 		return r < 0 ? r : -EBADMSG;
 	b->bytes += row->block.n;
-	for (uint64_t index = row->first;; index++) {
-		r = wire_unpack_next(b->fleet->unpack, &e, &ctx);
+	wire_batch_begin(batch);
+	for (uint64_t index = row->first;; index += batch->n) {
+		size_t from, to;
+
+		r = wire_batch_next(batch, b->fleet->unpack);
 		if (r == WIRE_BLOCK_END)
 			return 0;
 		if (r != WIRE_BLOCK_OK)
 			return r < 0 ? r : -EBADMSG;
-		if (index < b->replay->next || index >= b->next)
+		from = part_below(b->replay->next, index, batch->n);
+		to = part_below(b->next, index, batch->n);
+		if (from >= to)
 			continue;
 		if (index > b->replay->next)
 			return -EBADMSG;
-		r = replay_entry(b->replay, &e);
+		r = replay_entries(b->replay, batch->entry + from, to - from);
 		if (r < 0)
 			return r;
 	}

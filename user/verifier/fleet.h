@@ -8,13 +8,22 @@
 #include "verifier/store.h"
 #include "wire/block.h"
 
+/* Stored renewals: those with first <= seq < next. */
+struct renewals {
+	uint64_t first, next;
+};
+
 struct fleet {
 	struct store *store; /* borrowed */
-	struct idmap by_id, by_ak, by_session;
+	struct renewals renewals, renewals_committed; /* with and without the open transaction */
+	struct idmap by_id, by_session;
+	struct idmap by_key; /* both keys of each attester, by their numbers: any number of public areas can be written of one */
 	struct deadlines deadlines;
 	struct attester *touched;
-	size_t sessions;
+	uint64_t deadline_us; /* of the rules: no deadline is further away than that */
+	size_t sessions, spare; /* spare: of these, pending ones beyond the first of each attester */
 	struct wire_unpack *unpack;
+	struct wire_batch *batch;
 };
 
 must_use_ int fleet_init(struct fleet *f, struct store *store, uint64_t seed);
@@ -23,25 +32,56 @@ void fleet_clear(struct fleet *f);
 must_use_ int fleet_load(struct fleet *f, const struct instant *now);
 /* *out: the attester with this id, read from the store when it is not in memory; NULL: there is none. */
 must_use_ int fleet_find(struct fleet *f, const uint8_t *id, const struct instant *now, struct attester **out);
+/* Whose attestation or endorsement key this TPMT_PUBLIC is one of, whatever stands around the key in it; NULL: nobody's. */
+struct attester *fleet_by_key(const struct fleet *f, struct bytes tpmt_public);
+/* What only the store keeps of an attester. */
+struct enrol_record {
+	struct bytes ak_public, ek_public;
+	const char *how;
+	struct cert_row cert;
+};
 /* Adds a new one, in memory and in the store (inside a transaction). Takes *a. */
-must_use_ int fleet_enrol(struct fleet *f, struct attester **a, struct bytes ak_public, struct bytes ek_public,
-			  const char *how);
+must_use_ int fleet_enrol(struct fleet *f, struct attester **a, const struct enrol_record *record);
+/* Takes one out of memory and frees it; held requests were answered before. Not while a batch is open. */
+void fleet_forget(struct fleet *f, struct attester **a);
 /* What a session id stands for. */
 enum session_kind { SESSION_NONE, SESSION_CURRENT, SESSION_PENDING, SESSION_REPLACED };
-enum session_kind fleet_by_session(const struct fleet *f, const uint8_t *id, struct attester **out);
-/* Opens (takes *s) as the pending one, in place of an older pending one. */
-must_use_ int fleet_open_session(struct fleet *f, struct attester *a, struct session **s);
-/* The pending session takes over; the one before must have been closed. */
-void fleet_promote_session(struct fleet *f, struct attester *a);
+/* *out: the session, when it is there. */
+enum session_kind fleet_by_session(const struct fleet *f, const uint8_t *id, struct session **out);
+/* Opens (takes *s) as the pending one with this number (0: the oldest); there must be a place. */
+must_use_ int fleet_open_session(struct fleet *f, struct attester *a, struct session **s, size_t at);
+/* A pending session takes over; the one before must have been closed. */
+void fleet_promote_session(struct fleet *f, struct session *s);
 /* replaced: the old id is remembered, to say so. */
 void fleet_close_session(struct fleet *f, struct attester *a, bool replaced);
-void fleet_close_pending(struct fleet *f, struct attester *a);
+void fleet_close_pending(struct fleet *f, struct session *s);
 /* Fills b->replay from the store when it is not in memory. -EBADMSG: what is stored does not add up. */
 must_use_ int fleet_load_boot(struct fleet *f, struct attester *a, struct boot *b);
 /* Must precede every change. */
 void fleet_touch(struct fleet *f, struct attester *a);
+/* Stores a quote of this session, after all that it changes in attester and boot: in its place, or as a renewal when the one before
+ * proved the same. */
+must_use_ int fleet_keep_quote(struct fleet *f, struct session *s, const struct quote_row *row);
 /* Writes what was touched (inside the transaction); fleet_settle() after the commit. */
 must_use_ int fleet_save(struct fleet *f);
 void fleet_settle(struct fleet *f);
 /* After a rollback: reads again what was touched. Its sessions are gone; held requests were taken out before. */
 void fleet_revert(struct fleet *f, const struct instant *now);
+
+/* ---- between fleet.c, fleet_save.c and renewals.c ---- */
+
+/* Views into a. */
+struct attester_row fleet_row(const struct attester *a);
+/* Writes what is not stored yet: of a fleet at rest nothing, for its quotes are stored as renewals. Bytes alone are not worth the
+ * pages of a transaction, they are written with what comes next. */
+must_use_ int fleet_save_one(struct fleet *f, struct attester *a);
+
+/* The deadline as stored, on the clock that does not jump, too. */
+void fleet_set_deadline(struct fleet *f, struct attester *a, uint64_t deadline_real, const struct instant *now);
+
+/* Some of the oldest renewals, when there are many: dropped, or settled where nothing newer of their attester is stored. */
+must_use_ int renewals_fold(struct fleet *f);
+/* Those of all attesters to memory, at start. */
+must_use_ int renewals_load(struct fleet *f, const struct instant *now);
+/* Those that one attester has (after it was read from its rows): with this seq, or (0) any. */
+must_use_ int renewals_load_one(struct fleet *f, const uint8_t *id, uint64_t seq, const struct instant *now);

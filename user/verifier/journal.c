@@ -42,15 +42,23 @@ void journal_write_finding(struct json *j, const struct finding_row *f)
 {
 	jw_u64(j, "boot", f->boot);
 	jw_bool(j, "proven", f->proven_real != 0);
-	if (f->pcr == FINDING_NO_ENTRY)
+	if (f->pcr == FINDING_NO_ENTRY) {
+		if (f->reason == REASON_EXTEND_FAILED || f->reason == REASON_LIST_REORDERED) { /* the culprit */
+			jw_u64(j, "entry", f->index + 1);
+			jw_u64(j, "pcr", WIRE_PCR);
+		}
 		return;
-	jw_u64(j, "entry", f->index + 1);
+	}
+	if (f->reason != REASON_BOOT_PCR)
+		jw_u64(j, "entry", f->index + 1);
 	jw_u64(j, "pcr", f->pcr);
-	jw_bytes(j, "template", f->template_name);
-	if (f->path.n)
-		jw_bytes(j, "path", f->path);
-	else
-		jw_null(j, "path");
+	if (f->reason != REASON_BOOT_PCR) {
+		jw_bytes(j, "template", f->template_name);
+		if (f->path.n)
+			jw_bytes(j, "path", f->path);
+		else
+			jw_null(j, "path");
+	}
 	if (f->digest.n) {
 		cleanup_writer_ struct writer digest = WRITER(2 * HASH_MAX_SIZE + 2 * LIMIT_TEMPLATE_NAME);
 
@@ -61,7 +69,8 @@ void journal_write_finding(struct json *j, const struct finding_row *f)
 	} else {
 		jw_null(j, "digest");
 	}
-	write_context(j, f);
+	if (f->reason != REASON_BOOT_PCR)
+		write_context(j, f);
 }
 
 int journal_event(struct journal *j, const char *kind, const struct event_facts *f, uint64_t now_real)
@@ -153,14 +162,16 @@ int journal_finding(struct journal *j, struct attester *a, struct boot *b, const
 		.index = found->index,
 		.reason = found->reason,
 		.severity = found->severity,
-		.pcr = source->entry ? source->entry->pcr : FINDING_NO_ENTRY,
+		.pcr = source->entry ? source->entry->pcr : source->has_pcr ? source->pcr : FINDING_NO_ENTRY,
+		.digest_alg = source->bank,
+		.digest = source->value,
 		.found_real = now_real,
 		.measured_real = source->measured_real,
 		.proven_real = source->proven ? now_real : 0,
 		.event = j->last + 1,
 	};
 	struct event_facts facts = {
-		.attester = a, .reason = found->reason, .severity = found->severity, .finding = &row
+		.attester = a, .reason = found->reason, .severity = found->severity, .finding = &row, .detail = source->detail
 	};
 	bool added = false;
 	int r;
@@ -194,7 +205,7 @@ int journal_finding(struct journal *j, struct attester *a, struct boot *b, const
 		return r;
 	verdict_count(b, found->reason, found->severity);
 	a->findings_told[found->severity]++;
-	if (!source->proven)
+	if (!source->proven && row.pcr != FINDING_NO_ENTRY)
 		b->unproven_findings++;
 	a->state = verdict_state(a, &a->state_reason); /* the event shows the state that the finding makes */
 	return journal_event(j, "finding", &facts, now_real);

@@ -45,6 +45,11 @@ struct finding_source {
 	const struct wire_context *context;
 	uint64_t measured_real; /* 0: not known */
 	bool proven;
+	/* Without an entry: a PCR and its value (its bank's name; both may be empty). */
+	bool has_pcr;
+	uint32_t pcr;
+	struct bytes bank, value;
+	const char *detail; /* instead of the reason's text; not stored */
 };
 /* Stores, counts and reports a finding, unless this boot has it already. Past LIMIT_FINDINGS it is counted only, when its
  * reason was reported already. *fresh may be NULL. */

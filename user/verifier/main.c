@@ -4,6 +4,8 @@
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/json.h"
@@ -12,10 +14,14 @@
 #include "base/notify.h"
 #include "base/text.h"
 #include "imastream/options.h"
+#include "net/keeper.h"
+#include "verifier/confine.h"
 #include "verifier/control.h"
+#include "verifier/librarian.h"
 #include "verifier/options.h"
 #include "verifier/publish.h"
 #include "verifier/receive.h"
+#include "verifier/rollout.h"
 
 #define MARK_AFTER_US 1000000u	 /* published events are marked in the store this much later */
 #define SINK_RETRY_US 20000u	 /* the reader of --events is slow */
@@ -29,7 +35,13 @@ struct verifier {
 	struct receiver *receiver;
 	struct net_server *control;
 	struct pipeline *pipeline;
+	struct rollout *rollout;
+	struct librarian *librarian;
 	struct publisher publisher;
+	struct sandbox sandbox;
+	struct sandbox_report confined;
+	struct user_names names;
+	struct keeper *keeper; /* of the TLS key; NULL: no key */
 	int events_fd;
 	bool stopping, sink_told;
 	struct log_limit failures;
@@ -37,106 +49,24 @@ struct verifier {
 
 /* --- rules ---- */
 
-static int load_policy(const struct verifier_options *o, struct rules *r)
+static void log_lines(enum log_level level, struct writer *text)
 {
-	cleanup_writer_ struct writer text = WRITER(LIMIT_POLICY_FILE);
-	struct policy_report report = { .text = WRITER(1u << 20) };
-	const char *lines;
-	int ret;
+	char *rest = NULL;
 
-	if (!o->policy)
-		return 0;
-	ret = read_file(o->policy, &text);
-	if (ret < 0)
-		return log_errno(ret, "cannot read the policy %s", o->policy);
-	ret = policy_load_json(&r->policy, writer_view(&text), &report);
-	lines = writer_cstr(&report.text);
-	if (ret > 0) {
-		log_error("the policy %s is not usable:\n%s", o->policy, lines ? lines : "");
-		ret = -EINVAL;
-	} else if (ret < 0) {
-		log_errno(ret, "cannot load the policy %s", o->policy);
-	} else if (report.notes) {
-		log_info("policy %s: %s", o->policy, lines ? lines : "");
-	}
-	policy_report_clear(&report);
-	return ret;
-}
-
-static int load_keyring(const struct verifier_options *o, struct rules *r)
-{
-	int ret = o->keyring.n ? keyring_new(&r->keyring) : 0;
-
-	for (size_t i = 0; ret == 0 && i < o->keyring.n; i++) {
-		cleanup_writer_ struct writer file = WRITER(LIMIT_PEM);
-		const char *why = "";
-
-		ret = read_file(o->keyring.items[i], &file);
-		if (ret == 0)
-			ret = keyring_add(r->keyring, writer_view(&file), &why);
-		if (ret > 0) {
-			log_error("the key %s is not usable: %s", o->keyring.items[i], why);
-			return -EINVAL;
-		}
-		if (ret < 0)
-			return log_errno(ret, "cannot load the key %s", o->keyring.items[i]);
-	}
-	return ret;
-}
-
-static int load_ak_list(const struct verifier_options *o, struct rules *r)
-{
-	for (size_t i = 0; i < o->ak_list.n; i++) {
-		cleanup_writer_ struct writer why = WRITER(4096);
-		int ret = ak_list_load(&r->ak_list, o->ak_list.items[i], &why);
-
-		if (ret > 0) {
-			log_error("the AK list %s is not usable: %s", o->ak_list.items[i],
-				  writer_cstr(&why) ? (const char *)why.p : "");
-			return -EINVAL;
-		}
-		if (ret < 0)
-			return log_errno(ret, "cannot read the AK list %s", o->ak_list.items[i]);
-	}
-	return 0;
+	if (!writer_cstr(text))
+		return;
+	for (char *line = strtok_r((char *)text->p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		log_at(level, "%s", line);
 }
 
 static int load_rules(const struct verifier_options *o, struct rules *out)
 {
-	struct rules r = { .trust_on_first_use = o->trust_on_first_use, .allow_test_sources = o->allow_test_sources,
-			   .heartbeat_us = o->heartbeat_us,
-			   .deadline_us = o->deadline_us ? o->deadline_us : 2 * o->heartbeat_us + 1000000u };
-	int ret = load_policy(o, &r);
+	cleanup_rules_report_ struct rules_report report = RULES_REPORT;
+	int r = rules_load(o, NULL, out, &report);
 
-	if (ret == 0)
-		ret = load_keyring(o, &r);
-	if (ret == 0)
-		ret = load_ak_list(o, &r);
-	if (ret < 0) {
-		rules_clear(&r);
-		return ret;
-	}
-	r.appraisal.policy = r.policy;
-	r.appraisal.keyring = r.keyring;
-	r.appraisal.violations =
-		o->violations == VIOLATIONS_BY_POLICY ? VIOLATION_WARN : (enum violation_rule)o->violations;
-	*out = r;
-	return 0;
-}
-
-static void tell_rules(const struct rules *r)
-{
-	if (r->policy)
-		log_info("policy %s: %zu digests, %zu paths, %zu excludes", policy_id(r->policy),
-			 policy_digest_count(r->policy), policy_path_count(r->policy), policy_exclude_count(r->policy));
-	else
-		log_warn("no --policy: lists are checked against quotes, but no file digest is judged");
-	if (r->trust_on_first_use)
-		log_warn("--trust-on-first-use: whoever comes first under an identity is enrolled");
-	else if (!r->ak_list.n)
-		log_warn("no --ak-list and no --trust-on-first-use: only attesters already in the store may come");
-	if (r->allow_test_sources)
-		log_warn("--allow-test-sources: entries may come from something that is not a kernel");
+	log_lines(LOG_LEVEL_ERROR, &report.why);
+	log_lines(LOG_LEVEL_INFO, &report.notes);
+	return r;
 }
 
 /* --- the loop ---- */
@@ -159,6 +89,8 @@ static void after(struct verifier *v)
 		log_error("the reader of --events is gone: events go to subscribers and the store only");
 		v->sink_told = true;
 	}
+	if (v->publisher.stuck && log_allowed(&v->failures, now.mono))
+		log_errno(-v->publisher.stuck, "cannot write to the file of --events; events wait in the store");
 	loop_timer_at(v->sink, waiting ? now.mono + SINK_RETRY_US : 0);
 	if (v->publisher.n_marks && !loop_timer_when(v->mark))
 		loop_timer_at(v->mark, now.mono + MARK_AFTER_US);
@@ -202,6 +134,14 @@ static int on_mark(void *user, uint32_t events unused_)
 	return 0;
 }
 
+static void answer_control(void *user, void *token, struct bytes answer)
+{
+	struct verifier *v = user;
+	struct net_request *request = token;
+
+	net_request_reply(v->control, &request, answer);
+}
+
 static int on_control(void *user, uint32_t events unused_)
 {
 	struct verifier *v = user;
@@ -210,13 +150,18 @@ static int on_control(void *user, uint32_t events unused_)
 	while ((request = net_server_next(v->control))) {
 		cleanup_writer_ struct writer answer = WRITER(CONTROL_ANSWER_MAX);
 		struct instant now = instant_now();
+		struct asker asker;
 
-		control_answer(v->pipeline, net_request_message(request), &now, &answer);
+		asker_of(&asker, &v->names, request);
+		if (rollout_control(v->rollout, net_request_message(request), &asker, request))
+			continue;
+		control_answer(v->pipeline, net_request_message(request), &asker, &now, &answer);
 		if (writer_status(&answer) == 0)
 			net_request_reply(v->control, &request, writer_view(&answer));
 		else
 			net_request_drop(&request);
 	}
+	after(v);
 	return 0;
 }
 
@@ -232,22 +177,24 @@ static int on_stop(void *user, uint32_t events unused_)
 static int on_reload(void *user, uint32_t events unused_)
 {
 	struct verifier *v = user;
-	struct instant now = instant_now();
-	struct rules rules;
 
-	notify_state("RELOADING=1");
-	if (load_rules(&v->options, &rules) < 0) {
-		log_error("the rules stay as they were");
-	} else {
-		tell_rules(&rules);
-		report_failure(v, pipeline_set_rules(v->pipeline, &rules, &now), "entries could not be judged again");
-		report_failure(
-			v, pipeline_note(v->pipeline, "reloaded", "policy, keyring and AK list were read again", &now),
-			"cannot store an event");
-	}
-	notify_state("READY=1");
-	after(v);
+	if (v->rollout)
+		rollout_reload(v->rollout, "signal");
 	return 0;
+}
+
+static void after_rollout(void *user)
+{
+	struct verifier *v = user;
+
+	if (v->librarian)
+		librarian_look(v->librarian);
+	after(v);
+}
+
+static void after_set(void *user)
+{
+	after(user);
 }
 
 /* --- start and end ---- */
@@ -265,13 +212,19 @@ static int listen_on(struct net_server *s, const char *url)
 	return r;
 }
 
-static int open_network(struct verifier *v)
+static struct net_tls tls_files(const struct verifier *v)
 {
 	const struct verifier_options *o = &v->options;
-	struct net_tls tls = { .ca = o->tls_ca, .cert = o->tls_cert, .key = o->tls_key,
-			       .require_peer_cert = o->tls_require_client_cert };
-	struct net_pub *pub = NULL;
-	const char *why = "";
+
+	return (struct net_tls){ .ca = o->tls_ca, .cert = o->tls_cert, .key = o->tls_key, .keeper = v->keeper,
+				 .require_peer_cert = o->tls_require_client_cert };
+}
+
+/* Before the sandbox, and without a thread: ports and paths that only root may bind. */
+static int bind_network(struct verifier *v)
+{
+	const struct verifier_options *o = &v->options;
+	struct net_tls tls = tls_files(v);
 	int r = receiver_new(&v->receiver, &tls);
 
 	if (r < 0)
@@ -280,12 +233,28 @@ static int open_network(struct verifier *v)
 		r = listen_on(receiver_server(v->receiver), o->listen.items[i]);
 	if (r == 0 && !o->listen.n)
 		r = listen_on(receiver_server(v->receiver), DEFAULT_LISTEN_URL);
+	net_remove_abandoned(o->publish); /* later it may not connect, not even to see that nobody is there */
 	if (r == 0 && strcmp(o->control, "none") != 0) {
-		r = net_server_new(&v->control, &tls);
+		r = net_server_prepare(&v->control, &tls);
 		if (r == 0)
 			r = listen_on(v->control, o->control);
 	}
-	if (r == 0 && strcmp(o->publish, "none") != 0) {
+	return r;
+}
+
+static int open_network(struct verifier *v)
+{
+	const struct verifier_options *o = &v->options;
+	struct net_tls tls = tls_files(v);
+	struct net_pub *pub = NULL;
+	const char *why = "";
+	int r = net_server_start(receiver_server(v->receiver));
+
+	if (r == 0 && v->control)
+		r = net_server_start(v->control);
+	if (r < 0)
+		return log_errno(r, "cannot start a thread");
+	if (strcmp(o->publish, "none") != 0) {
 		r = net_pub_new(&pub, o->publish, &tls, &why);
 		if (r < 0)
 			log_error("cannot publish on %s: %s", o->publish, *why ? why : strerror(-r));
@@ -350,15 +319,28 @@ static int open_events(struct verifier *v)
 
 static int open_pipeline(struct verifier *v, struct rules *rules)
 {
+	struct rollout_io rollout = { .user = v, .after = after_rollout, .answer = answer_control };
 	struct pipeline_io io = receiver_io(v->receiver);
+	cleanup_writer_ struct writer line = WRITER(256);
 	struct instant now = instant_now();
 	uint64_t seed;
 	int r;
 
 	if (RAND_bytes((uint8_t *)&seed, sizeof(seed)) != 1)
 		return log_errno(-EIO, "no random numbers");
+	r = rollout_first(&v->options, v->store, rules, &now);
+	if (r < 0)
+		return r;
+	rules_tell(rules);
 	r = pipeline_new(&v->pipeline, v->store, rules, &io, &now, seed);
-	return r < 0 ? log_errno(r, "cannot read the store %s", v->options.store) : 0;
+	if (r < 0)
+		return log_errno(r, "cannot read the store %s", v->options.store);
+	sandbox_describe(&v->confined, &line);
+	snprintf(v->pipeline->sandbox, sizeof(v->pipeline->sandbox), "%s", writer_cstr(&line) ? (const char *)line.p : "");
+	r = rollout_new(&v->rollout, &v->options, v->loop, v->pipeline, &rollout);
+	if (r == 0)
+		r = librarian_new(&v->librarian, v->loop, v->pipeline, after_set, v);
+	return r < 0 ? log_errno(r, "cannot watch the policies") : 0;
 }
 
 static int watch(struct verifier *v)
@@ -403,13 +385,68 @@ static int tell_ready(struct verifier *v)
 	return 0;
 }
 
+static int on_keeper(void *user, uint32_t events unused_)
+{
+	struct verifier *v = user;
+
+	log_error("the keeper of the TLS key (process %d) is gone: nobody could connect any more", (int)keeper_pid(v->keeper));
+	return -EPIPE;
+}
+
+static int start_keeper(struct verifier *v)
+{
+	const char *key = v->options.tls_key, *why = "";
+	int r = key ? keeper_start(&v->keeper, key, &v->sandbox, &why) : 0;
+
+	if (r < 0) {
+		log_error("cannot use the private key %s: %s", key, why);
+		return r;
+	}
+	return v->keeper ? loop_add_fd(v->loop, keeper_fd(v->keeper), EPOLLRDHUP, on_keeper, v) : 0;
+}
+
+/* All that another user could not do; then become that user and give up what is not needed. */
+static int open_confined(struct verifier *v)
+{
+	const char *why;
+	int r = verifier_sandbox(&v->sandbox, &v->options, &why);
+
+	if (r < 0)
+		return log_errno(r, "--user %s: %s", v->options.user ? v->options.user : SANDBOX_DEFAULT_USER, why);
+	r = start_keeper(v);
+	if (r == 0)
+		r = make_default_folders(&v->options);
+	if (r == 0)
+		r = open_events(v);
+	if (r == 0)
+		r = bind_network(v);
+	if (r == 0)
+		r = confine_give(&v->sandbox, &v->options);
+	return r == 0 ? confine(&v->sandbox, &v->options, &v->confined) : r;
+}
+
+/* A connection is a descriptor, and many systems start programs with room for a thousand. */
+static void allow_descriptors(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		log_errno(-errno, "cannot raise the number of open files");
+}
+
 static int start(struct verifier *v, struct rules *rules)
 {
 	struct instant now;
 	const char *why = "";
 	int r = loop_new(&v->loop);
 
+	allow_descriptors();
 	signal(SIGPIPE, SIG_IGN);
+	if (r == 0)
+		r = user_names_load("/etc/passwd", &v->names);
 	umask(0007); /* sockets for owner and group */
 	if (r == 0) /* before nng starts its threads: they inherit the blocked signals */
 		r = loop_add_signal(v->loop, SIGTERM, on_stop, v);
@@ -419,7 +456,7 @@ static int start(struct verifier *v, struct rules *rules)
 		r = loop_add_signal(v->loop, SIGHUP, on_reload, v);
 	if (r < 0)
 		return log_errno(r, "cannot start");
-	r = make_default_folders(&v->options);
+	r = open_confined(v);
 	if (r < 0)
 		return r;
 	r = store_sqlite_open(&v->store, v->options.store, &why);
@@ -427,10 +464,7 @@ static int start(struct verifier *v, struct rules *rules)
 		log_error("cannot open the store %s: %s", v->options.store, *why ? why : strerror(-r));
 		return r;
 	}
-	tell_rules(rules);
-	r = open_events(v);
-	if (r == 0)
-		r = open_network(v);
+	r = open_network(v);
 	if (r == 0)
 		r = open_pipeline(v, rules);
 	if (r == 0)
@@ -460,6 +494,8 @@ static void finish(struct verifier *v)
 		report_failure(v, publisher_mark(&v->publisher), "cannot mark events as published");
 		usleep(GOODBYE_MS * 1000);
 	}
+	librarian_free(&v->librarian);
+	rollout_free(&v->rollout);
 	pipeline_free(&v->pipeline);
 	publisher_clear(&v->publisher);
 	receiver_free(&v->receiver);
@@ -467,6 +503,9 @@ static void finish(struct verifier *v)
 	store_close(&v->store);
 	loop_free(&v->loop);
 	fd_cleanup(&v->events_fd);
+	sandbox_clear(&v->sandbox);
+	keeper_free(&v->keeper);
+	user_names_clear(&v->names);
 	options_clear(&verifier_options_spec, &v->options);
 }
 
@@ -480,7 +519,8 @@ int main(int argc, char **argv)
 
 	log_setup("imastream-verifier", (enum log_level)v.options.log_level);
 	if (what == OPTIONS_SHOWN || what == OPTIONS_USAGE) {
-		fwrite(text.p, 1, text.n, what == OPTIONS_SHOWN ? stdout : stderr);
+		fprintf(what == OPTIONS_SHOWN ? stdout : stderr, "%s%s", what == OPTIONS_SHOWN ? "" : "imastream-verifier: ",
+			writer_cstr(&text) ? (char *)text.p : "wrong usage\n");
 		options_clear(&verifier_options_spec, &v.options);
 		return what == OPTIONS_SHOWN ? 0 : EXIT_CODE_USAGE;
 	}

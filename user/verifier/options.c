@@ -2,7 +2,10 @@
 #include "verifier/options.h"
 
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "imastream/options.h"
+#include "net/net.h"
+#include "verifier/enrol_rules.h"
 
 static const struct option_choice violation_choices[] = {
 	{ "policy", VIOLATIONS_BY_POLICY }, { "ignore", VIOLATION_IGNORE }, { "warn", VIOLATION_WARN },
@@ -65,11 +68,90 @@ static const struct option_row rows[] = {
 	  .fallback = DEFAULT_CONTROL_URL },
 
 	{ .name = "policy",
+	  .metavar = "[NAME=]FILE",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(policy),
+	  .help = "runtime policy, Keylime v1 JSON; without a name it judges everybody whom --groups does not name; "
+		  "repeatable; without any no file digest is judged" },
+	{ .name = "policies",
+	  .metavar = "DIR",
+	  .group = "rules",
+	  .type = OPTION_TEXT,
+	  AT(policies),
+	  .help = "folder of policies: NAME.json, .policy, .dsse and .imap are the policy NAME, \"default\" judges everybody else" },
+	{ .name = "groups",
 	  .metavar = "FILE",
 	  .group = "rules",
 	  .type = OPTION_TEXT,
-	  AT(policy),
-	  .help = "runtime policy, Keylime v1 JSON; without one no file digest is judged" },
+	  AT(groups),
+	  .help = "who is judged by which policy: lines of an attester's id, or of a pattern for labels that --ak-list "
+		  "gave, and the policy's name" },
+	{ .name = "policy-overlap",
+	  .metavar = "DURATION",
+	  .group = "rules",
+	  .type = OPTION_DURATION,
+	  AT(policy_overlap_us),
+	  .help = "after a policy changed, what the one before accepts makes no alarm for this long; 0: the new one "
+		  "counts at once",
+	  .fallback = "0",
+	  .max = 90ull * 86400 * SECOND },
+	{ .name = "policy-history",
+	  .metavar = "N",
+	  .group = "rules",
+	  .type = OPTION_U64,
+	  AT(policy_history),
+	  .help = "generations of each policy that are kept in the store for a roll-back",
+	  .fallback = "5",
+	  .min = 2,
+	  .max = LIMIT_POLICY_HISTORY },
+	{ .name = "policy-key",
+	  .metavar = "FILE",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(policy_key),
+	  .help = "public key or certificate, PEM, that must have signed every policy (one of them, when there are "
+		  "several); repeatable" },
+	{ .name = "policy-threshold",
+	  .metavar = "N",
+	  .group = "rules",
+	  .type = OPTION_U64,
+	  AT(policy_threshold),
+	  .help = "so many different keys of --policy-key must have signed every policy",
+	  .fallback = "1",
+	  .min = 1,
+	  .max = LIMIT_DSSE_SIGNATURES },
+	{ .name = "policy-identity",
+	  .metavar = "IDENTITY",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(policy_identity),
+	  .help = "who may sign policies by certificate: e-mail or URI; each with its --policy-issuer; repeatable" },
+	{ .name = "policy-issuer",
+	  .metavar = "ISSUER",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(policy_issuer),
+	  .help = "the issuer that must stand behind the --policy-identity of the same place" },
+	{ .name = "policy-trusted-root",
+	  .metavar = "FILE",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(policy_trusted_root),
+	  .help = "Sigstore's trusted_root.json: authorities and logs for --policy-identity; repeatable" },
+	{ .name = "require-ima-policy",
+	  .metavar = "FILE",
+	  .group = "rules",
+	  .type = OPTION_TEXT,
+	  AT(require_ima_policy),
+	  .help = "rules by which every host's kernel must measure at least: an IMA policy, or tcb-exec (programs, libraries, "
+		  "modules, firmware, policies); without it nothing is required" },
+	{ .name = "ima-policy",
+	  .metavar = "FILE",
+	  .group = "rules",
+	  .type = OPTION_LIST,
+	  AT(ima_policy),
+	  .help = "an IMA policy of the hosts, recognised in their lists by its digest; repeatable" },
 	{ .name = "keyring",
 	  .metavar = "FILE",
 	  .group = "rules",
@@ -104,22 +186,68 @@ static const struct option_row rows[] = {
 	  .fallback = "0",
 	  .max = 7ull * 86400 * SECOND },
 
+	{ .name = "enrol",
+	  .metavar = "LIST",
+	  .group = "enrolment",
+	  .type = OPTION_TEXT,
+	  AT(enrol),
+	  .help = "how hosts that nobody knows get in: ek-ca (a certificate of --ek-ca), preauth (--preauth), manual (somebody "
+		  "approves them: imastream enrol), tofu (whoever comes first); with commas, the first that fits decides",
+	  .fallback = "ek-ca" },
+	{ .name = "ek-ca",
+	  .metavar = "PATH",
+	  .group = "enrolment",
+	  .type = OPTION_LIST,
+	  AT(ek_ca),
+	  .help = "CA certificates of TPM makers, PEM or DER: a file, or a directory of *.pem *.crt *.cer *.der; repeatable" },
+	{ .name = "iak-ca",
+	  .metavar = "PATH",
+	  .group = "enrolment",
+	  .type = OPTION_LIST,
+	  AT(iak_ca),
+	  .help = "CA certificates that may vouch for attestation keys (IAK), as --ek-ca; without any: those of --ek-ca; "
+		  "repeatable" },
+	{ .name = "preauth",
+	  .metavar = "FILE",
+	  .group = "enrolment",
+	  .type = OPTION_LIST,
+	  AT(preauth),
+	  .help = "hosts that may enrol: lines of an endorsement key's SHA-256 (the attester's id) or an attestation key's name, "
+		  "and a label; repeatable" },
 	{ .name = "ak-list",
 	  .metavar = "PATH",
 	  .group = "enrolment",
 	  .type = OPTION_LIST,
 	  AT(ak_list),
-	  .help = "attestation keys that may attest: a file, or a directory of *.pem and *.ak; repeatable" },
+	  .help = "attestation keys that may attest, whatever --enrol says: a file, or a directory of *.pem and *.ak; "
+		  "repeatable" },
 	{ .name = "trust-on-first-use",
 	  .group = "enrolment",
 	  .type = OPTION_FLAG,
 	  AT(trust_on_first_use),
-	  .help = "enrol whoever comes first under an identity: for tests, or a network that you trust" },
+	  .help = "the same as tofu at the end of --enrol: for tests, or a network that you trust" },
 	{ .name = "allow-test-sources",
 	  .group = "enrolment",
 	  .type = OPTION_FLAG,
 	  AT(allow_test_sources),
 	  .help = "accept collectors whose entries come from a test source, not from a kernel: never in production" },
+
+	{ .name = "user",
+	  .metavar = "NAME",
+	  .group = "sandbox",
+	  .type = OPTION_TEXT,
+	  AT(user),
+	  .help = "user to become when started as root; default imastream, and root without capabilities where that user is "
+		  "not" },
+	{ .name = "sandbox",
+	  .metavar = "on|off|strict",
+	  .group = "sandbox",
+	  .type = OPTION_CHOICE,
+	  AT(sandbox),
+	  .help = "confine this process by user, capabilities, Landlock and seccomp: with what the kernel has, not at all, or "
+		  "not start when something is missing",
+	  .fallback = "on",
+	  .choices = sandbox_choices },
 
 	{ .name = "store",
 	  .metavar = "PATH",
@@ -159,10 +287,11 @@ const struct options_spec verifier_options_spec = {
 	.env_prefix = "IMASTREAM_",
 	.epilogue = "Examples:\n"
 		    "  imastream-verifier --listen tls+tcp://0.0.0.0:4477 --tls-cert v.pem --tls-key v.key \\\n"
-		    "                     --policy fleet.json --ak-list /etc/imastream/aks\n"
+		    "                     --policy fleet.json --ek-ca /etc/imastream/ek-ca\n"
 		    "  imastream-verifier --store :memory: --trust-on-first-use --policy baseline.json   (this host "
 		    "only)\n\n"
-		    "SIGHUP reads policy, keyring and AK list again; what is wrong keeps the old ones. SIGTERM says "
+		    "SIGHUP reads policies, keyring, CA certificates and lists again, and so does a change of a policy file; what "
+		    "is wrong keeps the old ones. SIGTERM says "
 		    "goodbye.\n",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
@@ -173,18 +302,40 @@ static bool is_tls(const char *url)
 	return strncmp(url, "tls+tcp", 7) == 0;
 }
 
+static bool is_none_or_url(const char *url)
+{
+	return strcmp(url, "none") == 0 || net_url_known(url);
+}
+
+bool verifier_options_sign(const struct verifier_options *o)
+{
+	return o->policy_key.n || o->policy_identity.n || o->policy_trusted_root.n || o->policy_threshold > 1;
+}
+
 const char *verifier_options_problem(const struct verifier_options *o)
 {
-	bool tls = is_tls(o->publish) || is_tls(o->control);
+	bool tls = is_tls(o->publish) || is_tls(o->control), known = is_none_or_url(o->publish) && is_none_or_url(o->control);
+	struct enrol_rules modes = { 0 };
+	const char *expected;
 
-	for (size_t i = 0; i < o->listen.n; i++)
+	for (size_t i = 0; i < o->listen.n; i++) {
 		tls = tls || is_tls(o->listen.items[i]);
+		known = known && net_url_known(o->listen.items[i]);
+	}
+	if (!known)
+		return "--listen, --publish and --control take ipc://PATH, tcp://ADDR:PORT or tls+tcp://ADDR:PORT";
 	if (tls && (!o->tls_cert || !o->tls_key))
 		return "tls+tcp needs --tls-cert and --tls-key";
 	if (o->tls_require_client_cert && !o->tls_ca)
 		return "--tls-require-client-cert needs --tls-ca";
-	if (o->policy && o->violations != VIOLATIONS_BY_POLICY)
+	if ((o->policy.n || o->policies) && o->violations != VIOLATIONS_BY_POLICY)
 		return "--violations is for a verifier without --policy: the policy has its own rule";
+	if (o->policy_identity.n != o->policy_issuer.n)
+		return "each --policy-identity needs its --policy-issuer";
+	if (o->groups && !o->policy.n && !o->policies)
+		return "--groups needs policies: --policy NAME=FILE or --policies";
+	if (enrol_modes_parse(o->enrol, &modes, &expected) != 0)
+		return expected;
 	if (o->deadline_us && o->deadline_us <= o->heartbeat_us)
 		return "--deadline must be longer than --heartbeat";
 	if (o->ready_fd == STDOUT_FILENO && strcmp(o->events, "-") == 0)

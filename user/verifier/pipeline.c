@@ -15,7 +15,7 @@ int pipeline_reject(struct exchange *ex, enum reason reason, const char *detail,
 	struct wire_message m = { .type = WIRE_REJECT, .reject = { .reason = reason, .retry_ms = retry_ms } };
 
 	if (detail)
-		m.reject.detail = (struct bytes){ (const uint8_t *)detail, strlen(detail) };
+		m.reject.detail = (struct bytes){ (const uint8_t *)detail, MIN(strlen(detail), (size_t)LIMIT_LABEL) };
 	pipeline_reply(ex, &m);
 	return 0;
 }
@@ -74,6 +74,25 @@ void pipeline_close_session(struct pipeline *p, struct attester *a, bool replace
 	pipeline_arm(p, a);
 }
 
+void pipeline_close_pending(struct pipeline *p, struct session *s, const struct wire_message *answer)
+{
+	static const struct wire_message lost = {
+		.type = WIRE_REJECT, .reject = { .reason = REASON_SESSION_UNKNOWN, .retry_ms = RETRY_AT_ONCE_MS }
+	};
+	struct attester *a = s->attester;
+
+	pipeline_release_wait(p, s, answer ? answer : &lost);
+	fleet_close_pending(&p->fleet, s);
+	pipeline_arm(p, a);
+}
+
+void pipeline_close_pendings(struct pipeline *p, struct attester *a, const struct boot *boot)
+{
+	for (size_t i = a->n_pending; i-- > 0;)
+		if (!boot || a->pending[i]->boot == boot)
+			pipeline_close_pending(p, a->pending[i], NULL);
+}
+
 int pipeline_give_nonce(struct pipeline *p, struct session *s, bool challenge)
 {
 	uint8_t value[WIRE_NONCE_SIZE];
@@ -86,12 +105,12 @@ int pipeline_give_nonce(struct pipeline *p, struct session *s, bool challenge)
 
 /* --- sessions ---- */
 
-/* The session of a message, or NULL and the refusal is written. A pending session's first message makes it the one. */
+/* The session of a message, or NULL and the refusal is written. */
 static struct session *find_session(struct pipeline *p, struct exchange *ex, const uint8_t *id)
 {
-	struct attester *a;
+	struct session *s = NULL;
 
-	switch (fleet_by_session(&p->fleet, id, &a)) {
+	switch (fleet_by_session(&p->fleet, id, &s)) {
 	case SESSION_NONE:
 		(void)pipeline_reject(ex, REASON_SESSION_UNKNOWN, NULL, RETRY_AT_ONCE_MS);
 		return NULL;
@@ -99,15 +118,13 @@ static struct session *find_session(struct pipeline *p, struct exchange *ex, con
 		(void)pipeline_reject(ex, REASON_SESSION_REPLACED, NULL, RETRY_LATER_MS);
 		return NULL;
 	case SESSION_PENDING:
-		pipeline_close_session(p, a, true);
-		fleet_promote_session(&p->fleet, a);
-		break;
+		return s;
 	case SESSION_CURRENT:
 		break;
 	}
-	fleet_touch(&p->fleet, a);
-	a->bytes_in += ex->message.n;
-	return a->session;
+	fleet_touch(&p->fleet, s->attester);
+	s->attester->bytes_in += ex->message.n;
+	return s;
 }
 
 static struct wire_ack ack_of(const struct session *s, bool quote_wanted, enum reason reason)
@@ -128,89 +145,10 @@ static int acknowledge(struct exchange *ex, struct session *s, const struct wire
 	return 0;
 }
 
-/* --- entries: [9] extend, [10] appraise, [11] store ---- */
-
-struct incoming {
-	uint64_t first;
-	struct bytes block;
-	uint32_t rtt_us;
-};
-
-/* What is known of a boot apart from its replay, for a block that turns out to be malformed half-way. */
-struct boot_mark {
-	struct boot copy;
-	struct replay_mark replay;
-	uint64_t event;
-};
-
-static int take_back(struct pipeline *p, struct attester *a, struct boot *b, const struct boot_mark *m)
-{
-	struct replay replay;
-	struct boot back = m->copy;
-
-	replay_restore(&b->replay, m->replay);
-	replay = b->replay;
-	*b = back;
-	b->replay = replay;
-	p->journal.last = m->event;
-	a->state = verdict_state(a, &a->state_reason);
-	return p->store->ops->undo(p->store, a->id, b->number, m->event + 1);
-}
-
-static int take_entry(struct pipeline *p, struct session *s, const struct ima_entry *e, const struct wire_context *ctx,
-		      const struct incoming *in)
-{
-	struct boot *b = s->boot;
-	struct entry_findings found;
-	struct finding_source source = { .entry = e, .fields = &found.fields, .context = ctx };
-	int r = replay_entry(&b->replay, e);
-
-	if (r < 0)
-		return r;
-	appraise_stage(&p->rules.appraisal, b, s->pcr_mask, e, b->next, &found);
-	b->next++;
-	if (found.n && ctx->present && ctx->age_us + in->rtt_us / 2 < p->now.real)
-		source.measured_real = p->now.real - ctx->age_us - in->rtt_us / 2;
-	for (size_t i = 0; r == 0 && i < found.n; i++)
-		r = journal_finding(&p->journal, s->attester, b, &found.list[i], &source, p->now.real, NULL);
-	return r;
-}
-
-/* 0, positive WIRE_BLOCK_MALFORMED or _TOO_LARGE (nothing was taken), or negative errno. */
-static int take_block(struct pipeline *p, struct session *s, const struct incoming *in)
-{
-	struct boot *b = s->boot;
-	struct boot_mark mark = { .copy = *b, .replay = replay_mark(&b->replay), .event = p->journal.last };
-	struct block_row row = { .start = b->next, .first = in->first, .block = in->block };
-	struct wire_context ctx;
-	struct ima_entry e;
-	int r = wire_unpack_begin(p->fleet.unpack, in->block);
-
-	if (r != WIRE_BLOCK_OK)
-		return r;
-	row.count = wire_unpack_count(p->fleet.unpack);
-	for (uint64_t index = in->first; r == WIRE_BLOCK_OK; index++) {
-		r = wire_unpack_next(p->fleet.unpack, &e, &ctx);
-		if (r == WIRE_BLOCK_OK && index >= b->next) {
-			int ret = e.pcr > LIMIT_PCR ? WIRE_BLOCK_MALFORMED : take_entry(p, s, &e, &ctx, in);
-
-			if (ret < 0)
-				return ret;
-			r = ret;
-		}
-	}
-	if (r != WIRE_BLOCK_END) {
-		int ret = r < 0 ? r : take_back(p, s->attester, b, &mark);
-
-		return ret < 0 ? ret : r;
-	}
-	s->attester->list_length = MAX(s->attester->list_length, b->next);
-	b->unproven_bytes += b->next > row.start ? in->block.n : 0;
-	return b->next > row.start ? p->store->ops->add_block(p->store, s->attester->id, b->number, &row) : 0;
-}
+/* --- entries ---- */
 
 /* Entries of ENTRIES or behind a QUOTE: true when they are in; else the answer is written, or *r is negative. */
-static bool take(struct pipeline *p, struct exchange *ex, struct session *s, const struct incoming *in, int *r)
+static bool take(struct pipeline *p, struct exchange *ex, struct session *s, const struct incoming_block *in, int *r)
 {
 	struct attester *a = s->attester;
 
@@ -226,9 +164,13 @@ static bool take(struct pipeline *p, struct exchange *ex, struct session *s, con
 		*r = pipeline_reject(ex, REASON_BUSY, "too many entries without a proof", RETRY_LATER_MS);
 		return false;
 	}
-	*r = take_block(p, s, in);
+	*r = pipeline_take_block(p, s, in);
 	if (*r == 0)
 		return true;
+	if (*r == WIRE_BLOCK_REFERENCE) { /* the policy changed, or we restarted: the same entries in full, please */
+		*r = resume(ex, s->boot->next, REASON_REFERENCE_UNKNOWN);
+		return false;
+	}
 	if (*r > 0) {
 		pipeline_close_session(p, a, false);
 		*r = pipeline_reject(ex, REASON_PROTOCOL_ERROR, "malformed entry block", RETRY_SOON_MS);
@@ -239,7 +181,7 @@ static bool take(struct pipeline *p, struct exchange *ex, struct session *s, con
 static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire_entries *m)
 {
 	struct session *s = find_session(p, ex, m->session);
-	struct incoming in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
+	struct incoming_block in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
 	enum reason why;
 	enum wire_state before;
 	struct wire_ack ack;
@@ -247,6 +189,8 @@ static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire
 
 	if (!s)
 		return 0;
+	if (s->pending) /* anybody could have sent them */
+		return resume(ex, s->boot->next, REASON_SESSION_UNPROVEN);
 	before = s->attester->state;
 	why = s->attester->state_reason;
 	if (!take(p, ex, s, &in, &r))
@@ -256,6 +200,7 @@ static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire
 	s->n_drops = MIN(m->n_drops, ARRAY_SIZE(s->drops));
 	bytes_copy(s->drops, m->drops, s->n_drops * sizeof(*s->drops));
 	s->extend_failures = m->extend_failures;
+	s->measured = MAX(s->measured, m->measured);
 	r = pipeline_settle_state(p, s->attester, before, why);
 	if (r < 0)
 		return r;
@@ -268,11 +213,15 @@ static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire
 static int list_finding(struct pipeline *p, struct attester *a, struct boot *b, enum reason reason, uint64_t index,
 			bool proven, bool *fresh)
 {
-	const struct reason_info *info = reason_info(reason);
-	struct finding f = { .index = index, .reason = reason, .severity = info ? info->severity : SEVERITY_FAIL };
 	struct finding_source source = { .proven = proven };
 
-	return journal_finding(&p->journal, a, b, &f, &source, p->now.real, fresh);
+	return pipeline_finding(p, a, b, reason, index, &source, fresh);
+}
+
+/* Nobody's fault: a lost quote is the network's doing as often as not, a suspended host or one that lost power starts again. */
+static bool blameless(enum reason reason)
+{
+	return reason == REASON_QUOTE_SEQUENCE || reason == REASON_TPM_RESUMED || reason == REASON_CLOCK_UNSAFE;
 }
 
 /* A quote that is not what it should be: its own reason, and the session is over. */
@@ -291,36 +240,14 @@ static int refuse_quote(struct pipeline *p, struct exchange *ex, struct session 
 		if (r == 0)
 			r = fleet_load_boot(&p->fleet, a, b);
 	}
-	/* a lost quote is the network's doing as often as not: the collector starts again, nobody is accused */
-	if (r == 0 && reason != REASON_QUOTE_SEQUENCE)
+	if (r == 0 && !blameless(reason))
 		r = list_finding(p, a, b, reason, b->proven, reason == REASON_BOOT_CLAIM_FALSE, NULL);
 	if (r == 0)
 		r = pipeline_settle_state(p, a, before, why);
-	return r < 0 ? r : pipeline_reject(ex, reason, NULL, RETRY_SOON_MS);
+	return r < 0 ? r : pipeline_reject(ex, reason, NULL, reason == REASON_TPM_RESUMED ? RETRY_AT_ONCE_MS : RETRY_SOON_MS);
 }
 
-/* The quote's signature and freshness hold: what it says of the boot is true from now on. */
-static int accept_boot(struct pipeline *p, struct session *s, const struct attest *q)
-{
-	struct attester *a = s->attester;
-	struct boot *b = s->boot;
-	struct event_facts f = { .attester = a, .reason = REASON_REBOOTED };
-	bool rebooted = a->boot && b == a->claimed;
-
-	b->confirmed = true;
-	b->restart_count = q->restart_count;
-	b->clock_ms = q->clock_ms;
-	if (b == a->claimed) {
-		if (a->pending && a->pending->boot == a->boot)
-			fleet_close_pending(&p->fleet, a);
-		boot_free(&a->boot);
-		a->boot = TAKE_PTR(a->claimed);
-		memset(a->findings_told, 0, sizeof(a->findings_told));
-	}
-	return rebooted ? journal_event(&p->journal, "rebooted", &f, p->now.real) : 0;
-}
-
-static int keep_quote(struct pipeline *p, const struct session *s, const struct wire_quote *q, uint64_t clock_ms)
+static int keep_quote(struct pipeline *p, struct session *s, const struct wire_quote *q, uint64_t clock_ms)
 {
 	size_t pcrs = 0;
 	struct quote_row row = {
@@ -335,7 +262,7 @@ static int keep_quote(struct pipeline *p, const struct session *s, const struct 
 	for (unsigned int i = 0; i < TPM_PCR_COUNT; i++)
 		pcrs += i != 10 && (s->pcr_mask & (1u << i));
 	row.boot_pcrs = (struct bytes){ s->boot_pcrs, pcrs * hash_size(s->bank) };
-	return p->store->ops->set_quote(p->store, s->attester->id, s->boot->number, &row);
+	return fleet_keep_quote(&p->fleet, s, &row);
 }
 
 /* The list reaches the quote at m->index: entries before it are proven, the clock of silence starts anew. */
@@ -345,6 +272,7 @@ static int prove(struct pipeline *p, struct session *s, const struct wire_quote 
 	struct attester *a = s->attester;
 	struct boot *b = s->boot;
 	struct event_facts recovered = { .attester = a, .reason = REASON_RECOVERED };
+	const struct judgement rules = pipeline_judgement(p, a);
 	struct instant given = { .mono = quote->nonce->issued_mono, .real = quote->nonce->issued_real };
 	bool first = !b->matched, was_stale = a->stale;
 	enum reason aggregate;
@@ -374,9 +302,13 @@ static int prove(struct pipeline *p, struct session *s, const struct wire_quote 
 		r = list_finding(p, a, b, REASON_LIST_PADDED_SHA1, 0, true, NULL);
 	if (r == 0 && first && b->bank == HASH_SHA1)
 		r = list_finding(p, a, b, REASON_BANK_SHA1, 0, true, NULL);
-	aggregate = appraise_boot_aggregate(&p->rules.appraisal, s);
+	aggregate = appraise_boot_aggregate(&rules.now, s);
 	if (r == 0 && aggregate != REASON_NONE)
 		r = list_finding(p, a, b, aggregate, 0, true, NULL);
+	if (r == 0 && pipeline_policy_missing(p, a))
+		r = pipeline_tell_missing(p, a, b);
+	if (r == 0)
+		r = pipeline_judge_boot(p, s);
 	if (r == 0)
 		r = keep_quote(p, s, q, quote->attest.clock_ms);
 	if (r == 0)
@@ -395,8 +327,20 @@ static int disprove(struct pipeline *p, struct session *s, enum replay_outcome h
 		*reason = REASON_WINDOW_EXCEEDED;
 		return 0;
 	}
-	*reason = how == REPLAY_BELOW ? REASON_LIST_TRUNCATED : REASON_LIST_TAMPERED;
+	*reason = how == REPLAY_BELOW	      ? REASON_LIST_TRUNCATED
+		  : appraise_kexec_gap(s) ? REASON_KEXEC_GAP
+					      : REASON_LIST_TAMPERED;
 	return list_finding(p, s->attester, s->boot, *reason, s->boot->proven, true, quote_wanted);
+}
+
+/* What the kernel had counted at the quote before this one has been sent since, or the collector cannot read all of the list. */
+static int check_count(struct pipeline *p, struct session *s, const struct wire_quote *q)
+{
+	uint64_t owed = s->owed;
+
+	s->measured = MAX(s->measured, q->measured);
+	s->owed = q->measured;
+	return owed > s->boot->next ? list_finding(p, s->attester, s->boot, REASON_COUNT_MISMATCH, s->boot->next, true, NULL) : 0;
 }
 
 /* The quote must be reached at this entry or behind it: what it says itself, what is proven, what was promised. */
@@ -410,19 +354,28 @@ static uint64_t surely_covered(const struct session *s, const struct wire_quote 
 /* Looking for what exactly was changed is costly: once is enough. */
 static bool known_tampered(const struct boot *b)
 {
-	return b->reasons[REASON_LIST_TAMPERED / 64] & (1ull << (REASON_LIST_TAMPERED % 64));
+	const uint64_t bits = 1ull << (REASON_LIST_TAMPERED % 64) | 1ull << (REASON_KEXEC_GAP % 64);
+
+	_Static_assert(REASON_LIST_TAMPERED / 64 == REASON_KEXEC_GAP / 64, "one word");
+	return b->reasons[REASON_LIST_TAMPERED / 64] & bits;
+}
+
+/* A proof over this nonce would not last until the next heartbeat brings another one. */
+static bool stale_before_heartbeat(const struct pipeline *p, const struct nonce *n)
+{
+	return n->issued_mono + p->rules.deadline_us <= p->now.mono + p->rules.heartbeat_us;
 }
 
 static int on_quote(struct pipeline *p, struct exchange *ex, const struct wire_quote *m)
 {
 	struct session *s = find_session(p, ex, m->session);
-	struct incoming in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
+	struct incoming_block in = { .first = m->first, .block = m->block, .rtt_us = m->rtt_us };
 	struct quote_result quote;
 	struct quote_test test = { .session = s, .result = &quote };
 	struct replay_match match;
 	enum reason why, reason = REASON_NONE;
 	enum wire_state before;
-	bool wanted = false;
+	bool wanted = false, vouched;
 	struct attester *a;
 	int r, how;
 
@@ -431,7 +384,14 @@ static int on_quote(struct pipeline *p, struct exchange *ex, const struct wire_q
 	a = s->attester;
 	before = a->state;
 	why = a->state_reason;
-	r = quote_judge(s, m, &quote);
+	r = quote_judge(s, m, &quote, &vouched);
+	if (r >= 0 && s->pending) {
+		int took = pipeline_take_over(p, ex, s, (enum reason)r, vouched);
+
+		if (took != 1)
+			return took;
+		a->bytes_in += ex->message.n;
+	}
 	if (r == REASON_QUOTE_REPLAYED &&
 	    m->seq < s->seq) /* one that came late or twice: it has no effect, and no blame */
 		return pipeline_reject(ex, REASON_QUOTE_REPLAYED, NULL, RETRY_SOON_MS);
@@ -439,11 +399,16 @@ static int on_quote(struct pipeline *p, struct exchange *ex, const struct wire_q
 		return r < 0 ? r : refuse_quote(p, ex, s, (enum reason)r);
 	if (quote.resend)
 		return acknowledge(ex, s, &s->answer);
+	if (s->contested_mono && quote.nonce->issued_mono >= s->contested_mono)
+		s->defended_mono = p->now.mono;
+	/* A clock that may have gone back says nothing of when: only the nonce does. */
+	if (!quote.attest.safe && quote.nonce->issued_mono + p->rules.deadline_us <= p->now.mono)
+		return refuse_quote(p, ex, s, REASON_CLOCK_UNSAFE);
 	if (!take(p, ex, s, &in, &r))
 		return r;
 	if (m->surely > s->boot->next) /* not used up: the same quote may come again behind them */
 		return resume(ex, s->boot->next, REASON_LIST_UNREACHED);
-	r = accept_boot(p, s, &quote.attest);
+	r = pipeline_accept_boot(p, s, &quote.attest);
 	if (r < 0)
 		return r;
 	how = replay_find(&s->boot->replay, surely_covered(s, m), !known_tampered(s->boot), quote_test_values, &test,
@@ -456,10 +421,12 @@ static int on_quote(struct pipeline *p, struct exchange *ex, const struct wire_q
 		r = prove(p, s, m, &quote, (enum replay_outcome)how, &match);
 	else
 		r = disprove(p, s, (enum replay_outcome)how, &wanted, &reason);
+	if (r == 0)
+		r = check_count(p, s, m);
 	if (r < 0)
 		return r;
-	if (how == REPLAY_MATCH && a->stale) /* true, but too old to say anything of today */
-		wanted = true;
+	if (how == REPLAY_MATCH && (a->stale || stale_before_heartbeat(p, quote.nonce)))
+		wanted = true; /* true, but too old to say anything of today, or soon */
 	s->seq = m->seq;
 	bytes_copy(s->previous, quote.commitment, sizeof(s->previous));
 	quote.nonce->used = true;
@@ -484,8 +451,16 @@ static int on_wait(struct pipeline *p, struct exchange *ex, const struct wire_wa
 	pipeline_release_wait(p, s, NULL); /* the same peer asks again: the older one is lost to it */
 	s->wait = TAKE_PTR(ex->token);
 	ex->held = true;
+	pipeline_tell_reference(p, s);
 	pipeline_arm(p, s->attester);
 	return 0;
+}
+
+static int on_fetch(struct pipeline *p, struct exchange *ex, const struct wire_fetch *m)
+{
+	struct session *s = find_session(p, ex, m->session);
+
+	return s ? pipeline_fetch(p, ex, s, m) : 0;
 }
 
 static int on_message(struct pipeline *p, struct exchange *ex)
@@ -500,13 +475,17 @@ static int on_message(struct pipeline *p, struct exchange *ex)
 		return pipeline_reject(ex, REASON_PROTOCOL_ERROR, where, 0);
 	switch (m.type) {
 	case WIRE_HELLO:
-		return pipeline_hello(p, ex, &m.hello);
+		return pipeline_hello(p, ex, &m.hello, (struct bytes){ 0 });
+	case WIRE_ACTIVATE:
+		return pipeline_hello(p, ex, &m.activate.hello, m.activate.secret);
 	case WIRE_ENTRIES:
 		return on_entries(p, ex, &m.entries);
 	case WIRE_QUOTE:
 		return on_quote(p, ex, &m.quote);
 	case WIRE_WAIT:
 		return on_wait(p, ex, &m.wait);
+	case WIRE_FETCH:
+		return on_fetch(p, ex, &m.fetch);
 	default:
 		return pipeline_reject(ex, REASON_PROTOCOL_ERROR, "not a request", 0);
 	}
@@ -524,6 +503,20 @@ static int batch_in_transaction(struct pipeline *p, struct exchange *ex, size_t 
 	if (r == 0)
 		r = fleet_save(&p->fleet);
 	return r < 0 ? r : p->store->ops->commit(p->store);
+}
+
+static int forget_squatter(struct pipeline *p)
+{
+	const struct instant now = p->now;
+	const char *refusal;
+	int r;
+
+	if (!p->has_squatter)
+		return 0;
+	p->has_squatter = false;
+	r = pipeline_enrolment(p, ENROL_FORGET, p->squatter, "imastream-verifier",
+			       "it never showed its key, and another host came with it", &now, &refusal);
+	return r < 0 ? r : 0;
 }
 
 int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const struct instant *now)
@@ -545,5 +538,5 @@ int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const stru
 		else if (token)
 			p->io.drop(p->io.user, token);
 	}
-	return r;
+	return r < 0 ? r : forget_squatter(p);
 }

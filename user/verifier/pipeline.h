@@ -4,19 +4,14 @@
  */
 #pragma once
 
-#include "verifier/enrol.h"
+#include "verifier/challenge.h"
 #include "verifier/fleet.h"
 #include "verifier/journal.h"
-
-struct rules {
-	struct appraisal appraisal;
-	struct policy *policy;	 /* owned reference, NULL: none */
-	struct keyring *keyring; /* owned, NULL: none */
-	struct ak_list ak_list;	 /* owned */
-	bool trust_on_first_use, allow_test_sources;
-	uint64_t heartbeat_us, deadline_us;
-};
-void rules_clear(struct rules *r);
+#include "verifier/references.h"
+#include "verifier/refusals.h"
+#include "verifier/rejudge.h"
+#include "verifier/rules.h"
+#include "verifier/strangers.h"
 
 /* How replies leave; tokens are the caller's (net.h requests). Exactly one call for each token. */
 struct pipeline_io {
@@ -24,12 +19,14 @@ struct pipeline_io {
 	void (*reply)(void *user, void *token, struct bytes message);
 	void (*drop)(void *user, void *token); /* the peer asks again */
 	int (*random)(void *user, uint8_t *dst, size_t n); /* 0 or negative errno */
+	bool (*open)(void *user, void *token); /* false: the peer of this request is gone. NULL: nobody knows */
 };
 
 /* One request of a batch. */
 struct exchange {
 	void *token;
 	struct bytes message;
+	uint64_t peer; /* its connection, for budgets */
 	struct writer reply; /* filled by pipeline_batch(), sent after the commit */
 	bool held;	     /* a WAIT: the session keeps the token */
 };
@@ -37,11 +34,23 @@ struct exchange {
 struct pipeline {
 	struct rules rules;
 	struct pipeline_io io;
+	char sandbox[256]; /* what the process is confined by, for people; set by main.c */
 	struct store *store; /* borrowed */
 	struct fleet fleet;
 	struct journal journal;
+	struct rejudge rejudge;
+	struct sigcache *signatures; /* that verified, of all attesters */
+	struct references references;
+	struct wire_pack *repack; /* blocks as they are stored, without a reference set; made when one is needed */
+	struct challenger challenger;
+	struct strangers strangers;
+	struct refusals refusals; /* of hosts that nobody knows; for people */
+	size_t waiting;		/* attesters whose enrolment is pending */
+	bool has_squatter;	/* one to be forgotten when the batch is done (admit.c) */
+	uint8_t squatter[WIRE_DIGEST_SIZE];
 	struct instant now;	/* of the batch that is open */
 	uint64_t started_real;
+	uint64_t policy_set;	/* counts sets of rules: what attesters remember of an older one is void */
 	uint64_t batches, requests, rejected_in_window, rejected_window_mono;
 };
 
@@ -57,9 +66,26 @@ must_use_ int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, 
 must_use_ int pipeline_tick(struct pipeline *p, const struct instant *now);
 /* CLOCK_MONOTONIC of the next tick, 0: none. */
 uint64_t pipeline_next_tick(const struct pipeline *p);
-/* Other rules (taken): every entry of the current boots is judged again, collectors hear of it. */
+/* Other rules (taken): they judge from now on, collectors hear of it. What is stored is judged again by the next ticks, a
+ * slice each (rejudge.h). Negative errno: the rules are in force, but nobody is queued. */
 must_use_ int pipeline_set_rules(struct pipeline *p, struct rules *rules, const struct instant *now);
+/* Same, only the policies are others (taken). */
+must_use_ int pipeline_set_policies(struct pipeline *p, struct policies *policies, const struct instant *now);
+/* The policy that judges an attester; NULL: none. */
+const struct named_policy *pipeline_policy(const struct pipeline *p, struct attester *a);
+/* The policy of this name and id has this reference set (taken; NULL: none). Who waits is told at once, others with their next
+ * WAIT. 0 or -ENOMEM. */
+must_use_ int pipeline_set_reference(struct pipeline *p, const char *name, const char *policy, struct reference_set **set,
+				     const struct instant *now);
 /* Says goodbye to all who wait. */
 void pipeline_goodbye(struct pipeline *p);
+/* What a person decides about an attester. */
+enum enrol_action { ENROL_APPROVE, ENROL_REJECT, ENROL_REVOKE, ENROL_FORGET, ENROL_ACTIONS };
+const char *enrol_action_name(enum enrol_action a);
+/* 0: done and stored; positive 1: it cannot be done now, *refusal (static text) says why; negative errno. who, why: for the
+ * log, any text. */
+must_use_ int pipeline_enrolment(struct pipeline *p, enum enrol_action action, const uint8_t id[WIRE_DIGEST_SIZE],
+				 const char *who, const char *why, const struct instant *now, const char **refusal);
 /* An event of the verifier itself ("started", "stopped"), in its own transaction. */
 must_use_ int pipeline_note(struct pipeline *p, const char *kind, const char *text, const struct instant *now);
+must_use_ int pipeline_warn(struct pipeline *p, const char *kind, const char *text, const struct instant *now);

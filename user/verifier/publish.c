@@ -21,6 +21,12 @@ void publisher_clear(struct publisher *p)
 	writer_free(&p->line);
 }
 
+/* No room for a file now; there may be some later. */
+static bool no_room(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 /* Writes without ever waiting: a pipe that polls writable takes PIPE_BUF bytes, pipe(7). */
 static void drain(struct publisher *p)
 {
@@ -33,14 +39,19 @@ static void drain(struct publisher *p)
 		n = write(p->fd, p->backlog.p + p->backlog_sent, MIN(p->backlog.n - p->backlog_sent, (size_t)PIPE_BUF));
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			return;
+		p->stuck = n < 0 && no_room(errno) ? errno : 0;
+		if (p->stuck)
+			return;
 		if (n < 0) {
 			p->failed = true;
 			break;
 		}
 		p->backlog_sent += (size_t)n;
+		p->drained += (uint64_t)n;
 	}
 	writer_reset(&p->backlog);
 	p->backlog_sent = 0;
+	p->drained = p->queued; /* what a reader that is gone did not take, nobody waits for */
 }
 
 static uint64_t marked(const struct publisher *p, uint64_t seq)
@@ -76,9 +87,11 @@ static int publish_one(void *user, const struct event_row *row)
 		write_u8(&p->backlog, '\n');
 		if (writer_status(&p->backlog) < 0)
 			return writer_status(&p->backlog);
+		p->queued += p->line.n + 1;
 	}
 	p->cursor = row->seq;
 	p->marks[p->n_marks].seq = row->seq;
+	p->marks[p->n_marks].end = p->queued;
 	p->marks[p->n_marks++].real = r->now_real;
 	r->count++;
 	return 0;
@@ -102,7 +115,10 @@ int publisher_pump(struct publisher *p, uint64_t now_real, bool *waiting)
 			ret = publisher_mark(p);
 			if (ret < 0)
 				return ret;
-			room = PUBLISH_MARKS;
+			room = PUBLISH_MARKS - p->n_marks;
+			*waiting = room == 0;
+			if (*waiting)
+				return 0;
 		}
 		r.count = 0;
 		ret = p->store->ops->each_event(p->store, p->cursor, true, MIN(room, (size_t)PUMP_ROUND), publish_one,
@@ -116,12 +132,15 @@ int publisher_pump(struct publisher *p, uint64_t now_real, bool *waiting)
 int publisher_mark(struct publisher *p)
 {
 	const struct store_ops *ops = p->store->ops;
+	size_t n = 0;
 	int r;
 
-	if (!p->n_marks)
+	while (n < p->n_marks && p->marks[n].end <= p->drained)
+		n++;
+	if (!n)
 		return 0;
 	r = ops->begin(p->store);
-	for (size_t i = 0; r == 0 && i < p->n_marks; i++)
+	for (size_t i = 0; r == 0 && i < n; i++)
 		r = ops->mark_published(p->store, p->marks[i].seq, p->marks[i].real);
 	if (r == 0)
 		r = ops->commit(p->store);
@@ -129,6 +148,8 @@ int publisher_mark(struct publisher *p)
 		ops->rollback(p->store);
 		return r;
 	}
-	p->n_marks = 0;
+	p->n_marks -= n;
+	for (size_t i = 0; i < p->n_marks; i++)
+		p->marks[i] = p->marks[n + i];
 	return 0;
 }

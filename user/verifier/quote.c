@@ -55,24 +55,30 @@ static enum reason judge_commitment(const struct session *s, const struct wire_q
 	return REASON_NONE;
 }
 
-static enum reason judge_boot(const struct boot *b, const struct attest *a)
+static enum reason judge_boot(const struct session *s, const struct attest *a)
 {
+	const struct boot *b = s->boot;
+
 	if (a->reset_count != b->reset_count)
 		return REASON_BOOT_CLAIM_FALSE;
 	if (!b->confirmed)
 		return REASON_NONE;
 	if (a->restart_count < b->restart_count)
 		return REASON_QUOTE_RESTART_COUNT;
+	/* A subscription does not outlive a restart of the TPM (draft-ietf-rats-network-device-subscription). */
+	if (s->quoted && a->restart_count != s->restart_count)
+		return REASON_TPM_RESUMED;
 	/* equal is fine: two quotes of a software TPM fit into one millisecond, and the nonce tells them apart */
 	return a->clock_ms < b->clock_ms ? REASON_QUOTE_CLOCK : REASON_NONE;
 }
 
-int quote_judge(struct session *s, const struct wire_quote *q, struct quote_result *out)
+int quote_judge(struct session *s, const struct wire_quote *q, struct quote_result *out, bool *vouched)
 {
 	struct quote_result f = { 0 };
 	enum reason reason;
 	int r;
 
+	*vouched = false;
 	if (is_resend(s, q)) {
 		*out = (struct quote_result){ .resend = true };
 		return 0;
@@ -97,10 +103,11 @@ int quote_judge(struct session *s, const struct wire_quote *q, struct quote_resu
 	reason = judge_commitment(s, q, &f);
 	if (reason != REASON_NONE)
 		return reason;
+	*vouched = true;
 	if (f.attest.n_selections != 1 || f.attest.selection[0].alg != hash_tpm_alg(s->bank) ||
 	    f.attest.selection[0].mask != s->pcr_mask)
 		return REASON_QUOTE_SELECTION;
-	reason = judge_boot(s->boot, &f.attest);
+	reason = judge_boot(s, &f.attest);
 	if (reason != REASON_NONE)
 		return reason;
 	*out = f;

@@ -5,8 +5,12 @@
 
 #include "base/clock.h"
 
+#define RANDOM_POOL 4096u /* bytes drawn at once: OpenSSL asks the kernel for its process id at each call */
+
 struct receiver {
 	struct net_server *server;
+	uint8_t random[RANDOM_POOL]; /* the first n_random of it are not given yet; what was given is wiped */
+	size_t n_random;
 	struct exchange exchanges[RECEIVE_BATCH];
 };
 
@@ -24,7 +28,7 @@ int receiver_new(struct receiver **out, const struct net_tls *tls)
 		return -ENOMEM;
 	for (size_t i = 0; i < RECEIVE_BATCH; i++)
 		r->exchanges[i].reply = WRITER(LIMIT_MESSAGE);
-	ret = net_server_new(&r->server, tls);
+	ret = net_server_prepare(&r->server, tls);
 	if (ret < 0) {
 		free(r);
 		return ret;
@@ -42,6 +46,7 @@ void receiver_free(struct receiver **r)
 	net_server_free(&old->server);
 	for (size_t i = 0; i < RECEIVE_BATCH; i++)
 		writer_free(&old->exchanges[i].reply);
+	explicit_bzero(old->random, sizeof(old->random));
 	free(old);
 }
 
@@ -65,14 +70,33 @@ static void io_drop(void *user unused_, void *token)
 	net_request_drop(&request);
 }
 
-static int io_random(void *user unused_, uint8_t *dst, size_t n)
+static bool io_open(void *user unused_, void *token)
 {
-	return RAND_bytes(dst, (int)n) == 1 ? 0 : -EIO;
+	return net_request_open(token);
+}
+
+static int io_random(void *user, uint8_t *dst, size_t n)
+{
+	struct receiver *r = user;
+
+	if (n > sizeof(r->random))
+		return RAND_bytes(dst, (int)n) == 1 ? 0 : -EIO;
+	if (n > r->n_random) {
+		r->n_random = 0;
+		if (RAND_bytes(r->random, sizeof(r->random)) != 1)
+			return -EIO;
+		r->n_random = sizeof(r->random);
+	}
+	r->n_random -= n;
+	bytes_copy(dst, r->random + r->n_random, n);
+	explicit_bzero(r->random + r->n_random, n);
+	return 0;
 }
 
 struct pipeline_io receiver_io(struct receiver *r)
 {
-	return (struct pipeline_io){ .user = r, .reply = io_reply, .drop = io_drop, .random = io_random };
+	return (struct pipeline_io){ .user = r, .reply = io_reply, .drop = io_drop, .random = io_random,
+				     .open = io_open };
 }
 
 int receiver_run(struct receiver *r, struct pipeline *p, bool *more)
@@ -91,6 +115,7 @@ int receiver_run(struct receiver *r, struct pipeline *p, bool *more)
 		}
 		ex->token = request;
 		ex->message = net_request_message(request);
+		ex->peer = net_request_peer(request);
 		ex->held = false;
 		writer_reset(&ex->reply);
 		bytes += ex->message.n;

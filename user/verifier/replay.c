@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/replay.h"
 
+#include "ima/replay.h"
+
 #define TEN 10u
 #define WINDOW_FIRST_CAPACITY 16u
 
@@ -65,20 +67,23 @@ static size_t window_count(const struct replay *r)
 	return (size_t)(r->next - r->first);
 }
 
-/* Room for one more step behind the last. */
-static int track_reserve(const struct replay *r, struct replay_track *t)
+/* Room for n more steps behind the last. */
+static int track_reserve(const struct replay *r, struct replay_track *t, size_t n)
 {
 	size_t count = window_count(r), size = step_size(r), wanted;
 	uint8_t *larger;
 
-	if (t->head + count < t->capacity)
+	if (t->head + count + n <= t->capacity)
 		return 0;
 	if (t->head > count / 2 && t->head > 0) { /* more room in front than used: move down */
 		memmove(t->steps, t->steps + t->head * size, count * size);
 		t->head = 0;
-		return 0;
 	}
-	wanted = t->capacity ? t->capacity * 2 : WINDOW_FIRST_CAPACITY;
+	wanted = t->capacity ? t->capacity : WINDOW_FIRST_CAPACITY;
+	while (wanted < t->head + count + n)
+		wanted *= 2;
+	if (wanted == t->capacity)
+		return 0;
 	larger = realloc(t->steps, wanted * size);
 	if (!larger)
 		return -ENOMEM;
@@ -113,43 +118,67 @@ static const struct replay_track *holding_track(const struct replay *r)
 	return &r->track[r->form == REPLAY_PADDED];
 }
 
-static int track_extend(const struct replay *r, struct replay_track *t, const struct ima_entry *e, bool padded)
+/* n <= IMA_BATCH. Each value follows from the newest one of its PCR: that of an earlier step, or the running one. */
+static int track_extend(const struct replay *r, struct replay_track *t, const struct ima_entry *e, size_t n, bool padded)
 {
-	uint8_t *value = values_at(&t->running, e->pcr);
-	struct step s;
+	const uint8_t *newest[LIMIT_PCR + 1] = { NULL };
+	struct hash_step steps[IMA_BATCH];
 
-	if (!value || !values_at(&t->base, e->pcr))
+	if (track_reserve(r, t, n) < 0)
 		return -ENOMEM;
-	if (track_reserve(r, t) < 0)
-		return -ENOMEM;
-	s = step_at(r, t, r->next);
-	*s.pcr = (uint8_t)e->pcr;
-	if (padded)
-		ima_template_digest_padded_sha1(e, r->bank, s.digest);
-	else
-		ima_template_digest(e, r->bank, s.digest);
-	hash_extend(r->bank, value, s.digest);
-	bytes_copy(s.value, value, hash_size(r->bank));
+	for (size_t i = 0; i < n; i++) {
+		struct step s = step_at(r, t, r->next + i);
+		unsigned int pcr = e[i].pcr;
+
+		if (!newest[pcr]) {
+			newest[pcr] = values_at(&t->running, pcr);
+			if (!newest[pcr] || !values_at(&t->base, pcr))
+				return -ENOMEM;
+		}
+		*s.pcr = (uint8_t)pcr;
+		ima_bank_step(&e[i], r->bank, padded ? IMA_BANK_PADDED : IMA_BANK_OWN, s.digest, &steps[i]);
+		steps[i].before = newest[pcr];
+		steps[i].after = s.value;
+		newest[pcr] = s.value;
+	}
+	hash_steps(r->bank, steps, n);
+	for (unsigned int pcr = 0; pcr <= LIMIT_PCR; pcr++)
+		if (newest[pcr])
+			bytes_copy(values_at(&t->running, pcr), newest[pcr], hash_size(r->bank));
 	return 0;
 }
 
-int replay_entry(struct replay *r, const struct ima_entry *e)
+static int extend_batch(struct replay *r, const struct ima_entry *e, size_t n)
 {
-	if (e->pcr > LIMIT_PCR)
-		return -EINVAL;
-	if (window_count(r) == LIMIT_UNPROVEN_WINDOW) {
-		replay_forget(r, r->first + 1);
+	uint32_t used = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (e[i].pcr > LIMIT_PCR)
+			return -EINVAL;
+		used |= 1u << e[i].pcr;
+	}
+	if (window_count(r) + n > LIMIT_UNPROVEN_WINDOW) {
+		replay_forget(r, r->next + n - LIMIT_UNPROVEN_WINDOW);
 		r->lost = r->first;
 	}
 	for (int i = 0; i < 2; i++) {
-		int ret = r->track[i].active ? track_extend(r, &r->track[i], e, i == 1) : 0;
+		int ret = r->track[i].active ? track_extend(r, &r->track[i], e, n, i == 1) : 0;
 
 		if (ret < 0)
 			return ret;
 	}
-	r->used |= 1u << e->pcr;
-	r->next++;
+	r->used |= used;
+	r->next += n;
 	return 0;
+}
+
+int replay_entries(struct replay *r, const struct ima_entry *e, size_t n)
+{
+	int ret = 0;
+
+	for (size_t at = 0; ret == 0 && at < n; at += IMA_BATCH)
+		ret = extend_batch(r, e + at, MIN(n - at, (size_t)IMA_BATCH));
+	return ret;
 }
 
 struct replay_mark replay_mark(const struct replay *r)
@@ -194,7 +223,7 @@ void replay_forget(struct replay *r, uint64_t index)
 			bytes_copy(values_at(&t->base, *s.pcr), s.value, hash_size(r->bank));
 		}
 		t->head += (size_t)(index - r->first);
-		if (index == r->next && t->capacity > WINDOW_FIRST_CAPACITY * 4) { /* give a large empty window back */
+		if (index == r->next) { /* most hosts are at rest most of the time */
 			free(TAKE_PTR(t->steps));
 			t->capacity = 0;
 		}

@@ -43,8 +43,9 @@ struct replay {
 void replay_init(struct replay *r, enum hash_alg bank, enum replay_form form, uint64_t at);
 void replay_clear(struct replay *r);
 
-/* Extends one entry; e->pcr is at most LIMIT_PCR (the decoder's promise, checked). 0, -ENOMEM, -EINVAL. */
-must_use_ int replay_entry(struct replay *r, const struct ima_entry *e);
+/* Extends entries one behind the other; e->pcr is at most LIMIT_PCR (the decoder's promise, checked). 0, -ENOMEM, -EINVAL: then
+ * r is only good for replay_restore() and replay_clear(). */
+must_use_ int replay_entries(struct replay *r, const struct ima_entry *e, size_t n);
 
 /* A point to go back to when a block turns out to be malformed half-way. */
 struct replay_mark {

@@ -2,32 +2,75 @@
 /* What happens without a request: heartbeats, deadlines, other rules, start and end. */
 #include "verifier/pipeline.h"
 
+#include "policy/sigcache.h"
 #include "verifier/pipeline_internal.h"
 
-void rules_clear(struct rules *r)
+#define SIGNATURES_REMEMBERED 65536u /* 2 MiB: the signed files of some distributions */
+
+const struct named_policy *pipeline_policy(const struct pipeline *p, struct attester *a)
 {
-	policy_unref(&r->policy);
-	keyring_free(&r->keyring);
-	ak_list_clear(&r->ak_list);
-	r->appraisal = (struct appraisal){ 0 };
+	if (a->policy_of != p->policy_set) {
+		const struct named_policy *found =
+			policies_resolve(&p->rules.policies, a->id, a->label_given ? a->label : NULL);
+
+		a->policy_of = p->policy_set;
+		for (a->policy = 0; found && &p->rules.policies.list[a->policy] != found; a->policy++)
+			;
+		a->policy = found ? a->policy + 1 : 0;
+	}
+	return a->policy ? &p->rules.policies.list[a->policy - 1] : NULL;
 }
 
-struct bytes pipeline_policy_id(const struct pipeline *p)
+struct judgement pipeline_judgement(const struct pipeline *p, struct attester *a)
 {
-	const char *id = p->rules.policy ? policy_id(p->rules.policy) : "";
+	const struct named_policy *named = pipeline_policy(p, a);
+	struct judgement j = { .now = p->rules.appraisal, .before = named ? named->before : NULL };
+
+	j.now.signatures = p->signatures;
+	j.now.policy = named ? named->policy : NULL;
+	return j;
+}
+
+bool pipeline_policy_missing(const struct pipeline *p, struct attester *a)
+{
+	return p->rules.policies.n > 0 && !pipeline_policy(p, a);
+}
+
+int pipeline_tell_missing(struct pipeline *p, struct attester *a, struct boot *b)
+{
+	struct finding f = { .reason = REASON_POLICY_MISSING, .severity = SEVERITY_WARNING };
+	struct finding_source source = { .proven = true };
+
+	return journal_finding(&p->journal, a, b, &f, &source, p->now.real, NULL);
+}
+
+struct bytes pipeline_policy_id(const struct pipeline *p, struct attester *a)
+{
+	const struct named_policy *named = pipeline_policy(p, a);
+	const char *id = named ? policy_id(named->policy) : "";
 
 	return (struct bytes){ (const uint8_t *)id, strlen(id) };
 }
 
+/* When the held WAIT of a session (NULL: none) is answered with a challenge; 0: it holds none. */
+static uint64_t heartbeat_due(const struct pipeline *p, const struct session *s)
+{
+	if (!s || !s->wait)
+		return 0;
+	if (s != s->attester->session) /* the proofs were another session's */
+		return s->challenged_mono + p->rules.heartbeat_us;
+	return MAX(s->attester->fresh_mono, s->challenged_mono) + p->rules.heartbeat_us;
+}
+
 void pipeline_arm(struct pipeline *p, struct attester *a)
 {
-	const struct session *s = a->session;
-	uint64_t due = a->stale ? 0 : a->deadline_mono;
+	uint64_t due = a->stale || a->status != ENROL_ENROLLED ? 0 : a->deadline_mono;
+	uint64_t heartbeat = heartbeat_due(p, a->session);
 
-	if (s && s->wait) {
-		uint64_t heartbeat = MAX(a->fresh_mono, s->challenged_mono) + p->rules.heartbeat_us;
-
-		due = due ? MIN(due, heartbeat) : heartbeat;
+	for (size_t i = 0; i <= a->n_pending; i++) {
+		if (heartbeat)
+			due = due ? MIN(due, heartbeat) : heartbeat;
+		heartbeat = i < a->n_pending ? heartbeat_due(p, a->pending[i]) : 0;
 	}
 	deadlines_set(&p->fleet.deadlines, a, due);
 }
@@ -39,6 +82,24 @@ void pipeline_extend_deadline(struct pipeline *p, struct attester *a, const stru
 	pipeline_arm(p, a);
 }
 
+static void count_waiting(struct pipeline *p)
+{
+	struct attester *a;
+	size_t at = 0;
+
+	p->waiting = 0;
+	while ((a = idmap_next(&p->fleet.by_id, &at)))
+		p->waiting += a->status == ENROL_PENDING;
+}
+
+static void drop_waits(struct pipeline *p, struct attester *a)
+{
+	if (a->session)
+		pipeline_release_wait(p, a->session, NULL);
+	for (size_t i = 0; i < a->n_pending; i++)
+		pipeline_release_wait(p, a->pending[i], NULL);
+}
+
 void pipeline_close_batch(struct pipeline *p, bool committed)
 {
 	if (committed) {
@@ -48,10 +109,10 @@ void pipeline_close_batch(struct pipeline *p, bool committed)
 	}
 	p->store->ops->rollback(p->store);
 	for (struct attester *a = p->fleet.touched; a; a = a->touched_next)
-		if (a->session)
-			pipeline_release_wait(p, a->session, NULL);
+		drop_waits(p, a);
 	fleet_revert(&p->fleet, &p->now);
 	journal_revert(&p->journal);
+	count_waiting(p);
 }
 
 int pipeline_new(struct pipeline **out, struct store *store, struct rules *rules, const struct pipeline_io *io,
@@ -66,17 +127,30 @@ int pipeline_new(struct pipeline **out, struct store *store, struct rules *rules
 	p->store = store;
 	p->now = *now;
 	p->started_real = now->real;
-	r = fleet_init(&p->fleet, store, seed);
+	r = p->io.random(p->io.user, p->challenger.key, sizeof(p->challenger.key));
+	if (r == 0)
+		r = sigcache_new(&p->signatures, SIGNATURES_REMEMBERED);
+	if (r == 0)
+		r = fleet_init(&p->fleet, store, seed);
 	if (r == 0)
 		r = journal_init(&p->journal, store);
+	p->fleet.deadline_us = rules->deadline_us;
 	if (r == 0)
 		r = fleet_load(&p->fleet, now);
 	if (r < 0) {
 		pipeline_free(&p);
 		return r;
 	}
+	count_waiting(p);
 	p->rules = *rules;
+	p->policy_set = 1;
 	*rules = (struct rules){ 0 };
+	r = rejudge_queue(p);
+	if (r < 0) {
+		pipeline_free(&p);
+		return r;
+	}
+	enrol_rules_complete(&p->rules.enrol, p->rules.trust_on_first_use);
 	*out = p;
 	return 0;
 }
@@ -90,11 +164,15 @@ void pipeline_free(struct pipeline **p)
 	if (!old)
 		return;
 	while ((a = idmap_next(&old->fleet.by_id, &at)))
-		if (a->session)
-			pipeline_release_wait(old, a->session, NULL);
+		drop_waits(old, a);
+	explicit_bzero(&old->challenger, sizeof(old->challenger));
 	fleet_clear(&old->fleet);
+	sigcache_free(&old->signatures);
+	references_clear(&old->references);
+	wire_pack_free(&old->repack);
 	journal_clear(&old->journal);
 	rules_clear(&old->rules);
+	rejudge_clear(&old->rejudge);
 	free(old);
 }
 
@@ -103,15 +181,17 @@ void pipeline_free(struct pipeline **p)
 uint64_t pipeline_next_tick(const struct pipeline *p)
 {
 	const struct attester *a = deadlines_first(&p->fleet.deadlines);
+	uint64_t due = a ? a->due_mono : 0, end = policies_next_end(&p->rules.policies);
 
-	return a ? a->due_mono : 0;
+	if (rejudge_pending(&p->rejudge))
+		return 1; /* as soon as nothing else waits */
+	return end && (!due || end < due) ? end : due;
 }
 
-static int challenge(struct pipeline *p, struct attester *a)
+int pipeline_challenge(struct pipeline *p, struct session *s)
 {
 	struct wire_message m = { .type = WIRE_DIRECTIVE,
 				  .directive = { .flags = WIRE_DIRECTIVE_QUOTE, .has_nonce = true } };
-	struct session *s = a->session;
 	int r;
 
 	r = p->io.random(p->io.user, m.directive.nonce, sizeof(m.directive.nonce));
@@ -133,19 +213,40 @@ static int go_stale(struct pipeline *p, struct attester *a)
 	return journal_event(&p->journal, "state", &f, p->now.real);
 }
 
+/* The last challenge was not answered, as by a host that was asleep in the middle of a quote over the nonce before it: that
+ * nonce must stay good, so that no other one is given; whichever the collector has will do. */
+static void challenge_again(struct pipeline *p, struct session *s)
+{
+	const struct wire_message m = { .type = WIRE_DIRECTIVE, .directive = { .flags = WIRE_DIRECTIVE_QUOTE } };
+
+	s->challenged_mono = p->now.mono;
+	pipeline_release_wait(p, s, &m);
+}
+
+static int challenge_when_due(struct pipeline *p, struct session *s)
+{
+	uint64_t due = heartbeat_due(p, s);
+
+	if (!due || due > p->now.mono)
+		return 0;
+	if (!s->nonce[0].challenge || s->nonce[0].used)
+		return pipeline_challenge(p, s);
+	challenge_again(p, s);
+	return 0;
+}
+
 static int tick_in_transaction(struct pipeline *p)
 {
 	struct attester *a;
 	int r = p->store->ops->begin(p->store);
 
 	while (r == 0 && (a = deadlines_first(&p->fleet.deadlines)) && a->due_mono <= p->now.mono) {
-		struct session *s = a->session;
-
-		if (!a->stale && a->deadline_mono && a->deadline_mono <= p->now.mono)
+		if (a->status == ENROL_ENROLLED && !a->stale && a->deadline_mono && a->deadline_mono <= p->now.mono)
 			r = go_stale(p, a);
-		if (r == 0 && s && s->wait &&
-		    MAX(a->fresh_mono, s->challenged_mono) + p->rules.heartbeat_us <= p->now.mono)
-			r = challenge(p, a);
+		if (r == 0)
+			r = challenge_when_due(p, a->session);
+		for (size_t i = 0; r == 0 && i < a->n_pending; i++)
+			r = challenge_when_due(p, a->pending[i]);
 		pipeline_arm(p, a);
 	}
 	if (r == 0)
@@ -163,12 +264,18 @@ int pipeline_tick(struct pipeline *p, const struct instant *now)
 	p->now = *now;
 	r = tick_in_transaction(p);
 	pipeline_close_batch(p, r == 0);
-	return r;
+	if (r == 0 && policies_expire(&p->rules.policies, now->mono)) {
+		r = rejudge_queue(p);
+		if (r == 0)
+			r = pipeline_note(p, "policy-overlap-ended", "what only the policy before accepts is refused from now on",
+					  now);
+	}
+	return r < 0 ? r : rejudge_slice(p);
 }
 
-int pipeline_note(struct pipeline *p, const char *kind, const char *text, const struct instant *now)
+static int note(struct pipeline *p, const char *kind, enum severity severity, const char *text, const struct instant *now)
 {
-	struct event_facts f = { .detail = text };
+	struct event_facts f = { .detail = text, .severity = severity };
 	int r;
 
 	p->now = *now;
@@ -181,200 +288,86 @@ int pipeline_note(struct pipeline *p, const char *kind, const char *text, const 
 	return r;
 }
 
-static void tell_all(struct pipeline *p, const struct wire_message *m)
+int pipeline_note(struct pipeline *p, const char *kind, const char *text, const struct instant *now)
 {
-	struct attester *a;
-	size_t at = 0;
+	return note(p, kind, SEVERITY_INFO, text, now);
+}
 
-	while ((a = idmap_next(&p->fleet.by_id, &at))) {
-		if (!a->session || !a->session->wait)
-			continue;
+int pipeline_warn(struct pipeline *p, const char *kind, const char *text, const struct instant *now)
+{
+	return note(p, kind, SEVERITY_WARNING, text, now);
+}
+
+static void tell(struct pipeline *p, struct attester *a, const struct wire_message *m)
+{
+	if (a->session)
 		pipeline_release_wait(p, a->session, m);
-		pipeline_arm(p, a);
-	}
+	for (size_t i = 0; i < a->n_pending; i++)
+		pipeline_release_wait(p, a->pending[i], m);
+	pipeline_arm(p, a);
 }
 
 void pipeline_goodbye(struct pipeline *p)
 {
 	struct wire_message m = { .type = WIRE_DIRECTIVE, .directive = { .flags = WIRE_DIRECTIVE_GOODBYE } };
+	struct attester *a;
+	size_t at = 0;
 
-	tell_all(p, &m);
+	while ((a = idmap_next(&p->fleet.by_id, &at)))
+		tell(p, a, &m);
 }
 
 /* --- other rules ---- */
 
-struct verdict_key {
-	uint64_t index;
-	uint32_t reason;
-	bool still;
-};
+static bool same_policy(const struct named_policy *a, const struct named_policy *b)
+{
+	return a && b ? strcmp(policy_id(a->policy), policy_id(b->policy)) == 0 : a == b;
+}
 
-struct rejudge {
-	struct pipeline *p;
+/* Another policy: who waits is told at once, others at their next HELLO. Takes the old ones. */
+static int other_policies(struct pipeline *p, struct policies *old, bool tell_all, const struct instant *now)
+{
 	struct attester *a;
-	struct boot *b;
-	struct verdict_key *old; /* what the old rules found, ascending */
-	size_t n, capacity;
-	uint64_t next;
-};
+	size_t at = 0;
 
-static int remember(void *user, const struct finding_row *row)
-{
-	struct rejudge *j = user;
-	const struct policy *policy = j->p->rules.policy;
-	bool open = row->reason == REASON_BOOT_AGGREGATE_OPEN && policy && policy_has_boot_aggregate(policy);
-	bool by_policy = row->reason < 40 && row->reason != REASON_PCR_UNCOVERED &&
-			 row->reason != REASON_BOOT_AGGREGATE && !open;
+	p->policy_set++;
+	enrol_rules_complete(&p->rules.enrol, p->rules.trust_on_first_use);
+	p->now = *now;
+	while ((a = idmap_next(&p->fleet.by_id, &at))) {
+		struct wire_message m = { .type = WIRE_DIRECTIVE, .directive = { .flags = WIRE_DIRECTIVE_POLICY } };
 
-	if (row->boot != j->b->number || !by_policy)
-		return 0;
-	if (j->n == j->capacity) {
-		size_t wanted = j->capacity ? j->capacity * 2 : 64;
-		struct verdict_key *larger = realloc(j->old, wanted * sizeof(*larger));
-
-		if (!larger)
-			return -ENOMEM;
-		j->old = larger;
-		j->capacity = wanted;
-	}
-	j->old[j->n++] = (struct verdict_key){ .index = row->index, .reason = row->reason };
-	return 0;
-}
-
-static int by_key(const void *a, const void *b)
-{
-	const struct verdict_key *x = a, *y = b;
-
-	if (x->index != y->index)
-		return x->index < y->index ? -1 : 1;
-	return x->reason < y->reason ? -1 : x->reason > y->reason;
-}
-
-static int rejudge_entry(struct rejudge *j, const struct ima_entry *e)
-{
-	struct entry_findings found = { 0 };
-	struct finding_source source = { .entry = e, .fields = &found.fields, .proven = j->next < j->b->proven };
-	bool sound = ima_fields_parse(e, &found.fields);
-
-	found.n = appraise_entry(&j->p->rules.appraisal, e, sound ? &found.fields : NULL, j->next, found.list);
-	for (size_t i = 0; i < found.n; i++) {
-		struct verdict_key key = { .index = j->next, .reason = found.list[i].reason }, *old;
-		int r;
-
-		old = j->n ? bsearch(&key, j->old, j->n, sizeof(key), by_key) : NULL;
-		if (old) {
-			old->still = true;
+		if (!a->session || !a->session->wait)
 			continue;
-		}
-		r = journal_finding(&j->p->journal, j->a, j->b, &found.list[i], &source, j->p->now.real, NULL);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int rejudge_block(void *user, const struct block_row *row)
-{
-	struct rejudge *j = user;
-	struct wire_unpack *u = j->p->fleet.unpack;
-	struct wire_context ctx;
-	struct ima_entry e;
-	int r = wire_unpack_begin(u, row->block);
-
-	for (uint64_t index = row->first; r == WIRE_BLOCK_OK; index++) {
-		r = wire_unpack_next(u, &e, &ctx);
-		if (r != WIRE_BLOCK_OK || index < j->next)
+		if (!tell_all && same_policy(policies_resolve(old, a->id, a->label_given ? a->label : NULL),
+					     pipeline_policy(p, a)))
 			continue;
-		r = rejudge_entry(j, &e);
-		j->next = index + 1;
+		m.directive.policy = pipeline_policy_id(p, a);
+		tell(p, a, &m);
 	}
-	return r == WIRE_BLOCK_END ? 0 : r < 0 ? r : -EBADMSG;
-}
-
-/* Findings in the order in which they came: the first of them names the state's reason. */
-static int recount(void *user, const struct finding_row *row)
-{
-	const struct rejudge *j = user;
-
-	if (row->boot == j->b->number) {
-		verdict_count(j->b, (enum reason)row->reason, (enum severity)row->severity);
-		j->b->unproven_findings += row->proven_real == 0;
-	}
-	return 0;
-}
-
-static int rejudge_boot(struct pipeline *p, struct attester *a, struct boot *b)
-{
-	const struct store_ops *ops = p->store->ops;
-	struct rejudge j = { .p = p, .a = a, .b = b };
-	int r = fleet_load_boot(&p->fleet, a, b);
-
-	if (r == 0)
-		r = ops->each_finding(p->store, a->id, remember, &j);
-	/* what is found anew is not left out (LIMIT_FINDINGS) for what was found before and is taken back below */
-	b->reasons[0] = b->reasons[1] = 0;
-	memset(a->findings_told, 0, sizeof(a->findings_told));
-	if (j.n)
-		qsort(j.old, j.n, sizeof(*j.old), by_key);
-	if (r == 0)
-		r = ops->each_block(p->store, a->id, b->number, 0, rejudge_block, &j);
-	for (size_t i = 0; r == 0 && i < j.n; i++)
-		if (!j.old[i].still)
-			r = ops->drop_finding(p->store, a->id, b->number, j.old[i].index, j.old[i].reason);
-	free(j.old);
-	b->fails = b->warnings = b->unproven_findings = b->reasons[0] = b->reasons[1] = 0;
-	b->first_fail = b->first_warning = REASON_NONE;
-	return r < 0 ? r : ops->each_finding(p->store, a->id, recount, &j);
-}
-
-static int rejudge_attester(struct pipeline *p, struct attester *a)
-{
-	struct event_facts f = { .attester = a };
-	enum wire_state before = a->state;
-	enum reason why = a->state_reason;
-	int r = p->store->ops->begin(p->store);
-
-	fleet_touch(&p->fleet, a);
-	if (r == 0 && a->boot)
-		r = rejudge_boot(p, a, a->boot);
-	if (r == 0 && a->claimed)
-		r = rejudge_boot(p, a, a->claimed);
-	a->state = verdict_state(a, &a->state_reason);
-	f.reason = a->state_reason;
-	if (reason_info(f.reason))
-		f.severity = reason_info(f.reason)->severity;
-	if (r == 0 && (a->state != before || a->state_reason != why))
-		r = journal_event(&p->journal, "state", &f, p->now.real);
-	if (r == 0)
-		r = fleet_save(&p->fleet);
-	if (r == 0)
-		r = p->store->ops->commit(p->store);
-	pipeline_close_batch(p, r == 0);
-	return r;
+	policies_clear(old);
+	references_keep(&p->references, &p->rules.policies);
+	return rejudge_queue(p);
 }
 
 int pipeline_set_rules(struct pipeline *p, struct rules *rules, const struct instant *now)
 {
-	struct wire_message m = { .type = WIRE_DIRECTIVE, .directive = { .flags = WIRE_DIRECTIVE_POLICY } };
-	cleanup_free_ struct attester **all = alloc_bytes(p->fleet.by_id.count * sizeof(*all));
-	struct attester *a;
-	size_t at = 0, n = 0;
-	int r, first = 0;
+	struct policies old = p->rules.policies;
+	bool others = p->rules.appraisal.violations != rules->appraisal.violations ||
+		      !bytes_equal(p->rules.basis, rules->basis, sizeof(rules->basis));
 
-	if (!all)
-		return -ENOMEM;
+	p->rules.policies = (struct policies){ 0 };
 	rules_clear(&p->rules);
 	p->rules = *rules;
+	p->fleet.deadline_us = p->rules.deadline_us;
 	*rules = (struct rules){ 0 };
-	p->now = *now;
-	while ((a = idmap_next(&p->fleet.by_id, &at)))
-		all[n++] = a;
-	for (size_t i = 0; i < n; i++) {
-		r = rejudge_attester(p, all[i]);
-		if (r < 0 && first == 0)
-			first = r;
-	}
-	m.directive.policy = pipeline_policy_id(p);
-	tell_all(p, &m);
-	return first;
+	return other_policies(p, &old, others, now);
+}
+
+int pipeline_set_policies(struct pipeline *p, struct policies *policies, const struct instant *now)
+{
+	struct policies old = p->rules.policies;
+
+	p->rules.policies = *policies;
+	*policies = (struct policies){ 0 };
+	return other_policies(p, &old, false, now);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Stage [7]: who is calling, and in which boot. */
+#include "tpm/credential.h"
 #include "verifier/stages.h"
 
 #define PCR10 (1u << 10)
@@ -35,7 +36,8 @@ int session_check_hello(const struct wire_hello *h, bool allow_test_sources, str
 			const char **detail)
 {
 	cleanup_hello_facts_ struct hello_facts f = { 0 };
-	uint8_t id[WIRE_DIGEST_SIZE], ek_name[34];
+	uint8_t id[WIRE_DIGEST_SIZE];
+	const char *why;
 	int r;
 
 	if (h->version != WIRE_VERSION)
@@ -48,8 +50,9 @@ int session_check_hello(const struct wire_hello *h, bool allow_test_sources, str
 	if (r != QUOTE_OK || !f.ak.has_name)
 		return refuse(r == QUOTE_UNSUPPORTED ? REASON_QUOTE_UNSUPPORTED : REASON_PROTOCOL_ERROR, detail,
 			      "the attestation key is not one that may attest");
-	if (h->ek_public.n && tpm_public_name(h->ek_public, ek_name) != QUOTE_OK)
-		return refuse(REASON_PROTOCOL_ERROR, detail, "the endorsement key is malformed");
+	r = h->ek_public.n ? credential_check_ek(h->ek_public, &why) : 0;
+	if (r != 0)
+		return r < 0 ? r : refuse(REASON_PROTOCOL_ERROR, detail, why);
 	tpm_attester_id(h->ek_public, f.ak.name, id);
 	if (!bytes_equal(id, h->attester, sizeof(id)))
 		return refuse(REASON_PROTOCOL_ERROR, detail, "the attester id is not that of its key");
@@ -87,15 +90,18 @@ int session_new(struct session **out, struct attester *a, struct boot *boot, con
 	if (!s)
 		return -ENOMEM;
 	*s = (struct session){ .attester = a, .boot = boot, .bank = facts->bank, .pcr_mask = h->pcr_mask,
-			       .flags = h->flags, .support = h->support };
+			       .flags = h->flags, .support = h->support, .list_length = h->list_length,
+			       .list_short = h->list_length < boot->proven };
 	bytes_copy(s->id, id, sizeof(s->id));
 	s->boot_pcrs = alloc_bytes(h->n_boot_pcrs * size);
-	if (!s->boot_pcrs)
+	s->kernel = h->kernel.n ? strndup((const char *)h->kernel.p, MIN(h->kernel.n, (size_t)LIMIT_LABEL)) : strdup("");
+	if (!s->boot_pcrs || !s->kernel)
 		return -ENOMEM;
 	for (size_t i = 0; i < h->n_boot_pcrs; i++)
 		bytes_copy(s->boot_pcrs + i * size, h->boot_pcrs[i].value.p, size);
 	s->ak = facts->ak;
 	facts->ak = (struct ak){ 0 };
+	ak_shrink(&s->ak);
 	*out = TAKE_PTR(s);
 	return 0;
 }
@@ -103,7 +109,8 @@ int session_new(struct session **out, struct attester *a, struct boot *boot, con
 void session_give_nonce(struct session *s, const uint8_t value[WIRE_NONCE_SIZE], bool challenge,
 			const struct instant *now)
 {
-	s->nonce[1] = s->nonce[0];
+	for (size_t i = SESSION_NONCES - 1; i > 0; i--)
+		s->nonce[i] = s->nonce[i - 1];
 	s->nonce[0] = (struct nonce){ .issued_mono = now->mono, .issued_real = now->real, .given = true,
 				      .challenge = challenge };
 	bytes_copy(s->nonce[0].value, value, WIRE_NONCE_SIZE);

@@ -42,8 +42,9 @@ struct quote_result {
 	struct nonce *nonce;  /* of the session: the one it answers */
 	bool resend;	      /* the newest quote once more: answer as before, nothing else in here is set */
 };
-/* All checks of a quote but the PCR digest, in the order of docs/WIRE.md. Changes nothing. */
-must_use_ int quote_judge(struct session *s, const struct wire_quote *q, struct quote_result *out);
+/* All checks of a quote but the PCR digest, in the order of docs/WIRE.md. Changes nothing. *vouched: the session's key
+ * signed it, over this session's commitment; so it speaks for its attester even when a later check refuses it. */
+must_use_ int quote_judge(struct session *s, const struct wire_quote *q, struct quote_result *out, bool *vouched);
 /* replay_test_fn: is the quoted digest that of these values? */
 struct quote_test {
 	const struct session *session;
@@ -54,13 +55,32 @@ bool quote_test_values(void *quote_test, const struct replay_view *v);
 /* ---- appraise.c, stage [10] ---- */
 
 struct entry_findings {
-	struct finding list[5];
+	struct finding list[8];
 	size_t n;
 	struct ima_fields fields;
 };
-/* Judges one entry and remembers boot_aggregate. pcr_mask: PCRs that the quotes cover. */
-void appraise_stage(const struct appraisal *rules, struct boot *b, uint32_t pcr_mask, const struct ima_entry *e,
-		    uint64_t index, struct entry_findings *out);
+/* Judges one entry, with what its boot's list told so far: boot_aggregate, learned keys; learns from it. again: other rules
+ * judge it once more: only what depends on rules. pcr_mask: PCRs that the quotes cover. 0 or -ENOMEM. */
+must_use_ int appraise_stage(const struct appraisal *rules, struct boot *b, uint32_t pcr_mask, const struct ima_entry *e,
+			     uint64_t index, bool again, struct entry_findings *out);
+/* The rules with what the boot's list told: for appraise_entry(). Valid until the boot changes. */
+struct appraisal appraise_rules_of(const struct appraisal *rules, const struct boot *b);
+/* Learns a key of .ima from the entry, when the policy (NULL: none) allows it. 0 or -ENOMEM. */
+must_use_ int appraise_learn(const struct policy *policy, struct boot *b, const struct ima_entry *e,
+			     const struct ima_fields *fields);
+/* Keeps the values of the PCRs that no entry names, which a quote has just proven. Bits of those that have another value
+ * than at an earlier proof of this boot. Negative: -ENOMEM. */
+must_use_ int64_t appraise_keep_boot_values(const struct session *s);
+enum boot_pcr_answer {
+	BOOT_PCR_FINE,	  /* known, or not pinned */
+	BOOT_PCR_UNKNOWN, /* the policy knows other values */
+	BOOT_PCR_OPEN,	  /* pinned, and not quoted in a bank in which it is pinned */
+};
+/* By the values that are proven. A PCR that is pinned in several banks needs one of them. */
+must_use_ enum boot_pcr_answer appraise_boot_pcr(const struct policy *policy, const struct boot *b, unsigned int pcr);
+/* No prefix of the list gives the quoted digest, and there is a kexec in this boot that can have lost entries: the list was
+ * lost (it is shorter than what is proven), went on behind a second boot_aggregate, or a kexec was being prepared. */
+must_use_ bool appraise_kexec_gap(const struct session *s);
 /* After a proof: is boot_aggregate the digest of the boot PCRs (now authentic)? REASON_NONE also when it cannot be judged
  * and the policy does not count on it. */
 must_use_ enum reason appraise_boot_aggregate(const struct appraisal *rules, const struct session *s);

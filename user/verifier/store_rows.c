@@ -67,6 +67,23 @@ void sq_bind_text(struct binder *b, const void *p, size_t n)
 		b->rc = sqlite3_bind_text64(b->st, ++b->at, p ? p : "", n, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+void sq_bind_maybe_text(struct binder *b, const char *text)
+{
+	if (text)
+		sq_bind_text(b, text, strlen(text));
+	else if (b->rc == SQLITE_OK)
+		b->rc = sqlite3_bind_null(b->st, ++b->at);
+}
+
+void sq_bind_cert(struct binder *b, const struct cert_row *c)
+{
+	const struct bytes texts[] = { c->manufacturer, c->model, c->version, c->serial, c->issuer };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		sq_bind_text(b, texts[i].p, texts[i].n);
+	sq_bind_u64(b, c->not_after_s);
+}
+
 void sq_finish(struct binder *b)
 {
 	if (!b->st)

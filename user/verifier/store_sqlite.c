@@ -3,6 +3,7 @@
 #include "verifier/store_sqlite.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 
 /* --- transactions ---- */
 
@@ -46,7 +47,8 @@ static void bind_attester(struct binder *b, const struct attester_row *r)
 	const uint64_t numbers[] = { r->enrolled_real,	  r->deadline_real, r->last_quote_real, r->quotes,
 				     r->heartbeat_quotes, r->bytes_in,	    r->bytes_out,	r->boots,
 				     r->list_length,	  r->boot,	    r->claimed,		r->state,
-				     r->state_reason,	  r->stale };
+				     r->state_reason,	  r->stale,	    r->label_given,	r->status,
+				     r->changed_real };
 
 	sq_bind_bytes(b, r->id, sizeof(r->id));
 	sq_bind_bytes(b, r->ak_name, sizeof(r->ak_name));
@@ -54,6 +56,7 @@ static void bind_attester(struct binder *b, const struct attester_row *r)
 	sq_bind_view(b, r->kernel);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		sq_bind_u64(b, numbers[i]);
+	sq_bind_view(b, r->judged);
 }
 
 static int sq_add_attester(struct store *s, const struct attester_row *r)
@@ -64,6 +67,7 @@ static int sq_add_attester(struct store *s, const struct attester_row *r)
 	sq_bind_view(&b, r->ak_public);
 	sq_bind_view(&b, r->ek_public);
 	sq_bind_text(&b, r->how, strlen(r->how));
+	sq_bind_cert(&b, &r->cert);
 	return sq_run(&b);
 }
 
@@ -101,6 +105,12 @@ static int sq_each_attester(struct store *s, const uint8_t *id, store_attester_f
 			.state = (uint32_t)sq_column_u64(st, 15),
 			.state_reason = (uint32_t)sq_column_u64(st, 16),
 			.stale = sq_column_u64(st, 17) != 0,
+			.label_given = sq_column_u64(st, 18) != 0,
+			.status = (uint32_t)sq_column_u64(st, 19),
+			.changed_real = sq_column_u64(st, 20),
+			.judged = sq_column_bytes(st, 21),
+			.ak_public = sq_column_bytes(st, 22),
+			.ek_public = sq_column_bytes(st, 23),
 		};
 
 		if (!sq_column_copy(st, 0, row.id, sizeof(row.id)) ||
@@ -130,6 +140,9 @@ static int sq_set_boot(struct store *s, const uint8_t *attester, const struct bo
 	sq_bind_view(&b, r->base);
 	sq_bind_view(&b, r->proven_pcr10);
 	sq_bind_view(&b, r->boot_aggregate);
+	sq_bind_u64(&b, r->flags);
+	sq_bind_view(&b, r->boot_values);
+	sq_bind_view(&b, r->learned);
 	return sq_run(&b);
 }
 
@@ -163,6 +176,9 @@ static int sq_each_boot(struct store *s, const uint8_t *attester, uint64_t numbe
 			.base = sq_column_bytes(st, 19),
 			.proven_pcr10 = sq_column_bytes(st, 20),
 			.boot_aggregate = sq_column_bytes(st, 21),
+			.flags = (uint32_t)sq_column_u64(st, 22),
+			.boot_values = sq_column_bytes(st, 23),
+			.learned = sq_column_bytes(st, 24),
 		};
 
 		r = fn(user, &row);
@@ -251,12 +267,20 @@ static int sq_set_quote(struct store *s, const uint8_t *attester, uint64_t boot,
 static const struct store_ops sqlite_ops = {
 	.begin = sq_begin, .commit = sq_commit, .rollback = sq_rollback, .close = sq_close,
 	.add_attester = sq_add_attester, .set_attester = sq_set_attester, .each_attester = sq_each_attester,
+	.set_enrolment = sq_set_enrolment, .each_enrolment = sq_each_enrolment, .drop_attester = sq_drop_attester,
+	.add_enrol_log = sq_add_enrol_log, .each_enrol_log = sq_each_enrol_log,
 	.set_boot = sq_set_boot, .each_boot = sq_each_boot, .drop_boot = sq_drop_boot,
 	.add_block = sq_add_block, .each_block = sq_each_block, .set_quote = sq_set_quote,
+	.add_renewal = sq_add_renewal, .each_renewal = sq_each_renewal, .settle_renewal = sq_settle_renewal,
+	.drop_renewals = sq_drop_renewals,
 	.add_finding = sq_add_finding, .prove_findings = sq_prove_findings, .each_finding = sq_each_finding,
 	.drop_finding = sq_drop_finding, .undo = sq_undo,
 	.last_event = sq_last_event, .add_event = sq_add_event, .each_event = sq_each_event,
 	.mark_published = sq_mark_published,
+	.add_policy = sq_add_policy, .set_policy_until = sq_set_policy_until, .each_policy = sq_each_policy,
+	.drop_policies = sq_drop_policies, .add_policy_part = sq_add_policy_part,
+	.get_policy_file = sq_get_policy_file, .drop_policy_file = sq_drop_policy_file,
+	.prune_policy_files = sq_prune_policy_files,
 };
 
 static int execute(sqlite3 *db, const char *text)
@@ -274,21 +298,32 @@ static int user_version(sqlite3 *db, uint64_t *out)
 	return sq_error(sqlite3_finalize(st));
 }
 
+static int migrate(sqlite3 *db, uint64_t version)
+{
+	char set_version[48];
+	int r = 0;
+
+	for (; r == 0 && version < STORE_SCHEMA; version++)
+		for (const char *const *step = store_sqlite_migrations[version]; r == 0 && *step; step++)
+			r = execute(db, *step);
+	snprintf(set_version, sizeof(set_version), "PRAGMA user_version = %u", STORE_SCHEMA);
+	return r == 0 ? execute(db, set_version) : r;
+}
+
 static int prepare_schema(sqlite3 *db, const char **why)
 {
 	uint64_t version = 0;
-	int r = user_version(db, &version);
+	int r = execute(db, "BEGIN IMMEDIATE"); /* first: another process may be at it */
 
-	if (r < 0 || version == STORE_SCHEMA)
-		return r;
-	if (version > STORE_SCHEMA) {
-		*why = "it was written by a newer imastream-verifier";
-		return -EPROTO;
-	}
-	r = execute(db, "BEGIN IMMEDIATE");
 	if (r == 0)
-		r = execute(db, store_sqlite_schema);
-	return r == 0 ? execute(db, "COMMIT") : r;
+		r = user_version(db, &version);
+	if (r == 0 && version > STORE_SCHEMA) {
+		*why = "it was written by a newer imastream-verifier";
+		r = -EPROTO;
+	}
+	if (r == 0 && version < STORE_SCHEMA)
+		r = migrate(db, version);
+	return r == 0 ? execute(db, "COMMIT") : r; /* closing takes back what is not committed */
 }
 
 int store_sqlite_open(struct store **out, const char *path, const char **why)
@@ -315,7 +350,8 @@ int store_sqlite_open(struct store **out, const char *path, const char **why)
 		sqlite3_open_v2(path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
 	if (r == 0)
 		r = execute(q->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF; "
-				   "PRAGMA busy_timeout=2000; PRAGMA trusted_schema=OFF");
+				   "PRAGMA busy_timeout=2000; PRAGMA trusted_schema=OFF; "
+				   "PRAGMA temp_store=MEMORY"); /* no other folder is writable */
 	if (r == 0)
 		r = prepare_schema(q->db, why);
 	if (r < 0) {

@@ -20,6 +20,11 @@ enum wire_state verdict_state(const struct attester *a, enum reason *why)
 	const struct boot *proven = a->boot, *on = attester_boot(a);
 	const struct boot *bad = on && on->fails ? on : proven && proven->fails ? proven : NULL;
 
+	if (a->status != ENROL_ENROLLED) {
+		*why = a->status == ENROL_REVOKED  ? REASON_ATTESTER_REVOKED :
+		       a->status == ENROL_REJECTED ? REASON_ENROL_REJECTED : REASON_ENROL_PENDING;
+		return a->status == ENROL_PENDING ? WIRE_STATE_ENROLLING : WIRE_STATE_UNTRUSTED;
+	}
 	*why = REASON_NONE;
 	if (!on)
 		return WIRE_STATE_ENROLLING;

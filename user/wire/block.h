@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ima/entry.h"
+#include "wire/reference.h"
 
 /* Threads: no globals; an object belongs to one thread at a time. */
 
@@ -22,6 +23,10 @@ void wire_pack_free(struct wire_pack **p);
 #define cleanup_wire_pack_ cleanup_(wire_pack_free)
 /* Starts an empty block; a view that finish gave ends here. */
 void wire_pack_begin(struct wire_pack *p);
+/* The same, for a receiver that holds this set (NULL: none): entries of it travel as numbers. It must stay until finish. */
+void wire_pack_begin_known(struct wire_pack *p, const struct wire_reference *set);
+/* Entries so far that travel as numbers. */
+uint32_t wire_pack_known(const struct wire_pack *p);
 /* Adds an entry (copied). 0; -EMSGSIZE when the block would pass LIMIT_BLOCK_*: finish this one first; a single entry
  * always fits an empty block (LIMIT_ENTRY_DATA). -EINVAL: past LIMIT_PCR, LIMIT_TEMPLATE_NAME or LIMIT_ENTRY_DATA. ctx may
  * be NULL. After -ENOMEM the block is lost: begin again. */
@@ -38,7 +43,8 @@ enum wire_block_outcome {
 	WIRE_BLOCK_MALFORMED,
 	WIRE_BLOCK_TOO_LARGE, /* declared or actual size past the limits */
 	WIRE_BLOCK_END,	      /* from wire_unpack_next: no entry left */
-	WIRE_BLOCK_UNSUPPORTED, /* another block format, or a reference set that we do not hold */
+	WIRE_BLOCK_UNSUPPORTED, /* another block format */
+	WIRE_BLOCK_REFERENCE, /* it needs a reference set that was not given */
 };
 
 struct wire_unpack; /* reused from block to block; bounded memory */
@@ -48,6 +54,10 @@ void wire_unpack_free(struct wire_unpack **u);
 /* Decompresses (bounded before and while decoding) and checks the whole block: after WIRE_BLOCK_OK each of its entries
  * comes out, otherwise none does. `block` is not needed afterwards. Negative errno: our failure. */
 must_use_ int wire_unpack_begin(struct wire_unpack *u, struct bytes block);
+/* The same with the sets that we hold, which must stay as long as its entries are wanted. */
+must_use_ int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const struct wire_known *sets, size_t n_sets);
+/* The block that began needs a reference set to be read; after WIRE_BLOCK_OK only. */
+bool wire_unpack_needs_set(const struct wire_unpack *u);
 uint32_t wire_unpack_count(const struct wire_unpack *u);
 /* The next entry: WIRE_BLOCK_OK or WIRE_BLOCK_END. Views live until the next call on u. e->digest is empty. ctx may be
  * NULL. */

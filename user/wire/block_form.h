@@ -14,7 +14,8 @@
 #define SHAPE_VIOLATION 1u
 #define SHAPE_STRUCTURED 2u
 #define SHAPE_PATH_NUL 4u /* the name field ends with a NUL that is not part of the path */
-#define SHAPE_FLAGS 7u
+#define SHAPE_KNOWN 8u	    /* digest and path are those of a record of the reference set; only in formats 2 and 4 */
+#define SHAPE_FLAGS 15u
 
 /* How the digest field begins: ima_template_lib.c, ima_eventdigest_init_common(). */
 enum form_prefix {

@@ -6,6 +6,7 @@
 
 #include "wire/block.h"
 #include "wire/block_form.h"
+#include "wire/dictionary.h"
 
 /* Plain bytes that fit into LIMIT_BLOCK_PACKED even if nothing of them compresses, and zstd is made to end a block four
  * times. One entry of LIMIT_ENTRY_DATA fits, with its name, its context and the header. */
@@ -14,15 +15,18 @@
 static_assert(ZSTD_COMPRESSBOUND(PLAIN_MAX) + OUTER_MAX <= LIMIT_BLOCK_PACKED, "an incompressible block must fit");
 static_assert(LIMIT_BLOCK_PACKED + (64u << 10) <= LIMIT_MESSAGE, "a block and the other members of a message must fit");
 static_assert(PLAIN_MAX <= LIMIT_BLOCK_PLAIN, "what is packed must be taken by the unpacker");
-
 /* More than the header around the columns can take, and more than one context can. */
 #define HEADER_MAX 64u
 #define CONTEXT_MAX 96u
 #define VARINT_MAX 10u
+/* What a block adds to the data of its entries: shapes, runs and lengths, contexts. */
+#define AROUND_MAX (LIMIT_BLOCK_SHAPES * (LIMIT_TEMPLATE_NAME + 8u) + LIMIT_BLOCK_ENTRIES * (3u + 5u + CONTEXT_MAX))
+static_assert(LIMIT_BLOCK_KNOWN + AROUND_MAX <= PLAIN_MAX, "a block with a set must fit one without");
 
 enum column {
 	COLUMN_RUNS,
 	COLUMN_SHAPES,
+	COLUMN_NUMBERS, /* of records in the reference set */
 	COLUMN_DIGESTS,
 	COLUMN_PATHS,
 	COLUMN_RAW,
@@ -38,7 +42,8 @@ enum column {
 
 struct wire_pack {
 	ZSTD_CCtx *zstd;
-	uint32_t count;
+	const struct wire_reference *set; /* NULL: none */
+	uint32_t count, known;
 	size_t data_size; /* template data of all entries, as the unpacker will put it together */
 	struct writer columns[COLUMN_COUNT];
 	struct writer plain, packed, path; /* path: of the structured entry before */
@@ -65,8 +70,11 @@ int wire_pack_new(struct wire_pack **out, int zstd_level)
 	p->zstd = ZSTD_createCCtx();
 	if (!p->zstd)
 		return -ENOMEM;
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, zstd_level)))
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, zstd_level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_dictIDFlag, 0))) /* the block's format names it */
 		return -EINVAL;
+	if (ZSTD_isError(ZSTD_CCtx_loadDictionary(p->zstd, wire_dictionary, sizeof(wire_dictionary))))
+		return -ENOMEM;
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		p->columns[i].max = PLAIN_MAX;
 	p->plain.max = PLAIN_MAX;
@@ -95,10 +103,17 @@ void wire_pack_free(struct wire_pack **pack)
 
 void wire_pack_begin(struct wire_pack *p)
 {
+	wire_pack_begin_known(p, NULL);
+}
+
+void wire_pack_begin_known(struct wire_pack *p, const struct wire_reference *set)
+{
 	for (size_t i = 0; i < COLUMN_COUNT; i++)
 		writer_reset(&p->columns[i]);
 	writer_reset(&p->path);
+	p->set = set;
 	p->count = 0;
+	p->known = 0;
 	p->data_size = 0;
 	p->n_shapes = 0;
 	p->run = 0;
@@ -112,6 +127,11 @@ void wire_pack_begin(struct wire_pack *p)
 uint32_t wire_pack_count(const struct wire_pack *p)
 {
 	return p->count;
+}
+
+uint32_t wire_pack_known(const struct wire_pack *p)
+{
+	return p->known;
 }
 
 size_t wire_pack_size(const struct wire_pack *p)
@@ -165,6 +185,12 @@ static void end_run(struct wire_pack *p)
 	p->run = 0;
 }
 
+static void remember_path(struct wire_pack *p, struct bytes path)
+{
+	writer_reset(&p->path);
+	write_bytes(&p->path, path.p, path.n);
+}
+
 /* The path, as the number of bytes it shares with the one before (255 at most), and the rest with a NUL. */
 static void add_path(struct wire_pack *p, struct bytes path)
 {
@@ -177,8 +203,20 @@ static void add_path(struct wire_pack *p, struct bytes path)
 	write_u8(w, (uint8_t)shared);
 	write_bytes(w, shared < path.n ? path.p + shared : NULL, path.n - shared);
 	write_u8(w, 0);
-	writer_reset(&p->path);
-	write_bytes(&p->path, path.p, path.n);
+	remember_path(p, path);
+}
+
+static bool find_record(const struct wire_pack *p, const struct form *f, const struct form_parts *parts, uint32_t *number)
+{
+	const struct wire_record record = { .alg = f->alg, .digest = parts->digest, .path = parts->path };
+
+	return p->set && f->flags & SHAPE_STRUCTURED && wire_reference_find(p->set, &record, number);
+}
+
+static void add_number(struct wire_pack *p, uint32_t number)
+{
+	for (size_t i = wire_reference_width(p->set->records); i > 0; i--)
+		write_u8(&p->columns[COLUMN_NUMBERS], (uint8_t)(number >> 8 * (i - 1)));
 }
 
 static void add_counted(struct writer *w, struct bytes b)
@@ -235,6 +273,7 @@ int wire_pack_add(struct wire_pack *p, const struct ima_entry *e, const struct w
 {
 	struct form f = { 0 };
 	struct form_parts parts = { 0 };
+	uint32_t number = 0;
 	int shape;
 
 	if (p->finished || e->pcr > LIMIT_PCR || e->name.n > LIMIT_TEMPLATE_NAME || e->data.n > LIMIT_ENTRY_DATA)
@@ -245,8 +284,12 @@ int wire_pack_add(struct wire_pack *p, const struct ima_entry *e, const struct w
 	if (p->count == LIMIT_BLOCK_ENTRIES || e->data.n > LIMIT_BLOCK_PLAIN - p->data_size ||
 	    wire_pack_size(p) + e->data.n + e->name.n + 4 * VARINT_MAX + CONTEXT_MAX > PLAIN_MAX)
 		return -EMSGSIZE;
+	if (p->set && p->count > 0 && p->data_size + e->data.n > LIMIT_BLOCK_KNOWN)
+		return -EMSGSIZE;
 	if (!form_take_apart(e->data, &f, &parts))
 		parts.rest = e->data;
+	if (find_record(p, &f, &parts, &number))
+		f.flags |= SHAPE_KNOWN;
 	if (e->violation)
 		f.flags |= SHAPE_VIOLATION;
 	shape = shape_number(p, e, &f);
@@ -256,7 +299,11 @@ int wire_pack_add(struct wire_pack *p, const struct ima_entry *e, const struct w
 		end_run(p);
 	p->run_shape = (unsigned int)shape;
 	p->run++;
-	if (f.flags & SHAPE_STRUCTURED) {
+	if (f.flags & SHAPE_KNOWN) {
+		add_number(p, number);
+		remember_path(p, parts.path);
+		p->known++;
+	} else if (f.flags & SHAPE_STRUCTURED) {
 		write_bytes(&p->columns[COLUMN_DIGESTS], parts.digest.p, parts.digest.n);
 		add_path(p, parts.path);
 	}
@@ -287,6 +334,7 @@ static int assemble(struct wire_pack *p, size_t ends[4])
 	append(p, COLUMN_RUNS);
 	write_varint(w, p->columns[COLUMN_PATHS].n);
 	write_varint(w, p->columns[COLUMN_RAW].n);
+	append(p, COLUMN_NUMBERS);
 	append(p, COLUMN_DIGESTS);
 	ends[0] = w->n;
 	append(p, COLUMN_PATHS);
@@ -313,7 +361,8 @@ static int compress(struct wire_pack *p, const size_t ends[4])
 	    ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(p->zstd, p->plain.n)))
 		return -ENOMEM;
 	for (size_t i = 0; i < 4; i++) {
-		ZSTD_EndDirective how = i == 3 ? ZSTD_e_end : ZSTD_e_flush;
+		/* a frame that is ended after a flush has an empty block behind it */
+		ZSTD_EndDirective how = ends[i] == ends[3] ? ZSTD_e_end : ZSTD_e_flush;
 		size_t left;
 
 		if (ends[i] == in.size && how == ZSTD_e_flush)
@@ -324,14 +373,26 @@ static int compress(struct wire_pack *p, const size_t ends[4])
 			return -ENOMEM;
 		if (left > 0)
 			return -EMSGSIZE;
+		if (how == ZSTD_e_end)
+			break;
 	}
 	p->packed.n -= bound - out.pos;
 	return 0;
 }
 
+/* Without an entry of the set it is not named: the block is the same as without one. */
+static void write_head(struct wire_pack *p, uint8_t how)
+{
+	writer_reset(&p->packed);
+	write_u8(&p->packed, p->known ? WIRE_BLOCK_FORMAT_KNOWN : WIRE_BLOCK_FORMAT);
+	write_varint(&p->packed, p->known ? p->set->number : 0);
+	if (p->known)
+		write_u8(&p->packed, how);
+}
+
 int wire_pack_finish(struct wire_pack *p, struct bytes *out)
 {
-	size_t ends[4];
+	size_t ends[4], head;
 	int r;
 
 	if (p->count == 0)
@@ -343,12 +404,17 @@ int wire_pack_finish(struct wire_pack *p, struct bytes *out)
 	r = assemble(p, ends);
 	if (r < 0)
 		return r;
-	writer_reset(&p->packed);
-	write_u8(&p->packed, WIRE_BLOCK_FORMAT);
-	write_varint(&p->packed, 0); /* no reference set */
+	write_head(p, WIRE_BLOCK_HOW_ZSTD);
+	head = p->packed.n;
 	r = compress(p, ends);
 	if (r < 0)
 		return r;
+	if (p->known && p->packed.n - head >= p->plain.n) {
+		write_head(p, WIRE_BLOCK_HOW_PLAIN);
+		write_bytes(&p->packed, p->plain.p, p->plain.n);
+		if (writer_status(&p->packed) < 0)
+			return writer_status(&p->packed);
+	}
 	p->finished = true;
 	*out = writer_view(&p->packed);
 	return 0;

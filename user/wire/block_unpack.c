@@ -5,10 +5,12 @@
 
 #include "wire/block.h"
 #include "wire/block_form.h"
+#include "wire/dictionary.h"
 
 /* RFC 8878 section 3.1.1: magic number, frame header descriptor, window descriptor. */
 #define ZSTD_FRAME_MAGIC 0xfd2fb528u
 #define ZSTD_SINGLE_SEGMENT 0x20u
+#define ZSTD_DICTIONARY_ID 0x03u
 
 /* A structured entry is put together with its path at this place, whatever stands before the path, so that what a path
  * shares with the one before is in place already. */
@@ -16,10 +18,11 @@
 /* u32 length, head, digest, u32 length */
 #define BEFORE_PATH_MAX (4u + FORM_HEAD_MAX + FORM_DIGEST_MAX + 4u)
 _Static_assert(BEFORE_PATH_MAX <= PATH_AT, "the digest field must fit before the path");
+#define ASKED_AHEAD 16u /* numbers: some waits for memory at once, and none that is forgotten again */
 #define EMPTY_FIELD 4u /* its length word */
 
 struct shape {
-	uint8_t flags, rest;
+	uint8_t flags, rest, alg;
 	uint8_t pcr;
 	struct bytes name;
 	uint8_t head[FORM_HEAD_MAX];
@@ -28,7 +31,7 @@ struct shape {
 
 /* Where in the columns we are. */
 struct cursor {
-	struct reader runs, digests, paths, raw;
+	struct reader runs, numbers, digests, paths, raw;
 	struct reader presence, age, pid, uid, cgroup, mntns, comm;
 	uint32_t left;	   /* entries */
 	uint32_t run_left; /* entries of the shape under way */
@@ -41,7 +44,10 @@ struct cursor {
 
 struct wire_unpack {
 	ZSTD_DCtx *zstd;
+	ZSTD_DDict *dictionary;
 	struct writer plain;
+	const struct wire_known *set; /* of the block, NULL: none */
+	struct wire_known chosen;
 	struct shape shapes[LIMIT_BLOCK_SHAPES];
 	size_t n_shapes;
 	uint32_t count;
@@ -67,7 +73,8 @@ int wire_unpack_new(struct wire_unpack **out)
 		return -ENOMEM;
 	u->plain.max = LIMIT_BLOCK_PLAIN;
 	u->zstd = ZSTD_createDCtx();
-	if (!u->zstd)
+	u->dictionary = ZSTD_createDDict(wire_dictionary, sizeof(wire_dictionary));
+	if (!u->zstd || !u->dictionary)
 		return -ENOMEM;
 	*out = TAKE_PTR(u);
 	return 0;
@@ -81,6 +88,7 @@ void wire_unpack_free(struct wire_unpack **unpack)
 		return;
 	*unpack = NULL;
 	ZSTD_freeDCtx(u->zstd);
+	ZSTD_freeDDict(u->dictionary);
 	writer_free(&u->plain);
 	free(u->entry);
 	free(u);
@@ -91,15 +99,16 @@ uint32_t wire_unpack_count(const struct wire_unpack *u)
 	return u->count;
 }
 
-/* The frame's declared window is refused past the limit, though decoding into one buffer would not need it. */
-static bool window_fits(struct bytes frame)
+/* The frame's declared window is refused past the limit, though decoding into one buffer would not need it. So is one that names a
+ * dictionary: which one there is, the format says. */
+static bool head_fits(struct bytes frame)
 {
 	struct reader r = reader_of(frame);
 	uint32_t magic = read_u32le(&r);
 	uint8_t descriptor = read_u8(&r), window;
 	uint64_t base;
 
-	if (!reader_ok(&r) || magic != ZSTD_FRAME_MAGIC)
+	if (!reader_ok(&r) || magic != ZSTD_FRAME_MAGIC || descriptor & ZSTD_DICTIONARY_ID)
 		return false;
 	if (descriptor & ZSTD_SINGLE_SEGMENT)
 		return true; /* the window is the content */
@@ -108,7 +117,8 @@ static bool window_fits(struct bytes frame)
 	return reader_ok(&r) && base + base / 8 * (window & 7) <= UINT64_C(1) << LIMIT_ZSTD_WINDOW_LOG;
 }
 
-static int decompress(struct wire_unpack *u, struct bytes frame)
+/* dictionary: NULL for a frame without one. */
+static int decompress(struct wire_unpack *u, const ZSTD_DDict *dictionary, struct bytes frame)
 {
 	unsigned long long size = ZSTD_getFrameContentSize(frame.p, frame.n);
 	uint8_t *to;
@@ -117,19 +127,19 @@ static int decompress(struct wire_unpack *u, struct bytes frame)
 		return WIRE_BLOCK_MALFORMED;
 	if (size > LIMIT_BLOCK_PLAIN)
 		return WIRE_BLOCK_TOO_LARGE;
-	if (!window_fits(frame) || ZSTD_findFrameCompressedSize(frame.p, frame.n) != frame.n)
+	if (!head_fits(frame) || ZSTD_findFrameCompressedSize(frame.p, frame.n) != frame.n)
 		return WIRE_BLOCK_MALFORMED;
 	writer_reset(&u->plain);
 	to = write_space(&u->plain, (size_t)size);
 	if (!to)
 		return writer_status(&u->plain);
 	/* Writes no more than `size` bytes, whatever the frame holds. */
-	if (ZSTD_decompressDCtx(u->zstd, to, (size_t)size, frame.p, frame.n) != size)
+	if (ZSTD_decompress_usingDDict(u->zstd, to, (size_t)size, frame.p, frame.n, dictionary) != size)
 		return WIRE_BLOCK_MALFORMED;
 	return WIRE_BLOCK_OK;
 }
 
-static bool read_shape(struct reader *r, struct shape *s)
+static bool read_shape(struct reader *r, bool with_set, struct shape *s)
 {
 	uint8_t prefix, alg;
 
@@ -137,10 +147,12 @@ static bool read_shape(struct reader *r, struct shape *s)
 	s->name = read_bytes(r, read_varint(r));
 	if (!reader_ok(r) || s->flags & ~SHAPE_FLAGS || s->pcr > LIMIT_PCR || s->name.n > LIMIT_TEMPLATE_NAME)
 		return false;
+	if (s->flags & SHAPE_KNOWN && !with_set)
+		return false;
 	if (!(s->flags & SHAPE_STRUCTURED))
-		return !(s->flags & SHAPE_PATH_NUL);
+		return !(s->flags & (SHAPE_PATH_NUL | SHAPE_KNOWN));
 	prefix = read_u8(r);
-	alg = read_u8(r);
+	alg = s->alg = read_u8(r);
 	s->rest = read_u8(r);
 	return reader_ok(r) && (s->rest <= FORM_REST_EMPTY_MAX || s->rest == FORM_REST_RAW) &&
 	       form_head(prefix, alg, s->head, &s->head_n, &s->digest_n);
@@ -153,13 +165,13 @@ static struct reader column(struct reader *r, uint64_t n)
 	return reader_of(read_bytes(r, (size_t)n));
 }
 
-/* The runs: their bytes as a column, and how many bytes of digests they need. */
-static bool read_runs(struct wire_unpack *u, struct reader *r, struct cursor *at, size_t *digests)
+/* The runs: their bytes as a column, and how many bytes of numbers and digests they need. */
+static bool read_runs(struct wire_unpack *u, struct reader *r, struct cursor *at, size_t *numbers, size_t *digests)
 {
 	struct reader start = *r;
 	uint32_t covered = 0;
 
-	*digests = 0;
+	*numbers = *digests = 0;
 	while (covered < u->count) {
 		uint8_t shape = read_u8(r);
 		uint64_t n = read_varint(r);
@@ -167,7 +179,9 @@ static bool read_runs(struct wire_unpack *u, struct reader *r, struct cursor *at
 		if (!reader_ok(r) || shape >= u->n_shapes || n == 0 || n > u->count - covered)
 			return false;
 		covered += (uint32_t)n;
-		if (u->shapes[shape].flags & SHAPE_STRUCTURED)
+		if (u->shapes[shape].flags & SHAPE_KNOWN)
+			*numbers += (size_t)n * wire_reference_width(u->set->records);
+		else if (u->shapes[shape].flags & SHAPE_STRUCTURED)
 			*digests += (size_t)n * u->shapes[shape].digest_n;
 	}
 	at->runs = column(&start, reader_left(&start) - reader_left(r));
@@ -216,6 +230,50 @@ static bool read_contexts(struct wire_unpack *u, struct reader *r, struct cursor
 	       cut_varints(r, n_present, &at->mntns) && cut_comms(r, n_present, &at->comm);
 }
 
+static uint32_t read_number(struct reader *r, const struct wire_known *set)
+{
+	uint32_t number = 0;
+
+	for (size_t i = wire_reference_width(set->records); i > 0; i--)
+		number = number << 8 | read_u8(r);
+	return number;
+}
+
+/* The record of the next number that comes, if any does: records lie anywhere in memory. */
+static void ask_ahead(struct reader *ahead, const struct wire_known *set)
+{
+	uint32_t number;
+
+	if (!set || !set->ask || !reader_left(ahead))
+		return;
+	number = read_number(ahead, set);
+	if (reader_ok(ahead) && number < set->records)
+		set->ask(set->user, number);
+}
+
+/* Digest and path from the reference set. */
+static bool known_piece(struct cursor *at, const struct wire_unpack *u, struct piece *p)
+{
+	struct wire_record record;
+	uint32_t number = read_number(&at->numbers, u->set);
+
+	if (!reader_ok(&at->numbers) || number >= u->set->records || !u->set->record(u->set->user, number, &record) ||
+	    record.alg != p->shape->alg || record.digest.n != p->shape->digest_n)
+		return false;
+	p->digest = record.digest;
+	p->tail = record.path;
+	return true;
+}
+
+/* From their columns. */
+static bool new_piece(struct cursor *at, struct piece *p)
+{
+	p->digest = read_bytes(&at->digests, p->shape->digest_n);
+	p->shared = read_u8(&at->paths);
+	p->tail = read_until(&at->paths, 0);
+	return reader_ok(&at->paths) && p->shared <= at->path_n;
+}
+
 /* The next entry, apart. The caller knows that one is left. */
 static int next_piece(struct cursor *at, const struct wire_unpack *u, struct piece *p)
 {
@@ -230,10 +288,7 @@ static int next_piece(struct cursor *at, const struct wire_unpack *u, struct pie
 	s = at->shape;
 	*p = (struct piece){ .shape = s };
 	if (s->flags & SHAPE_STRUCTURED) {
-		p->digest = read_bytes(&at->digests, s->digest_n);
-		p->shared = read_u8(&at->paths);
-		p->tail = read_until(&at->paths, 0);
-		if (!reader_ok(&at->paths) || p->shared > at->path_n)
+		if (!(s->flags & SHAPE_KNOWN ? known_piece(at, u, p) : new_piece(at, p)))
 			return WIRE_BLOCK_MALFORMED;
 		at->path_n = p->shared + p->tail.n;
 		p->data_n = 4 + s->head_n + s->digest_n + 4 + at->path_n + !!(s->flags & SHAPE_PATH_NUL);
@@ -256,9 +311,12 @@ static int next_piece(struct cursor *at, const struct wire_unpack *u, struct pie
 /* Walks all entries: everything is in bounds, all columns end with the last entry. *longest: bytes for u->entry. */
 static int walk(const struct wire_unpack *u, struct cursor at, size_t *longest)
 {
-	size_t total = 0;
+	struct reader ahead = at.numbers;
+	size_t total = 0, most = u->set && u->count > 1 ? LIMIT_BLOCK_KNOWN : LIMIT_BLOCK_PLAIN;
 
 	*longest = 0;
+	for (unsigned int i = 0; i < ASKED_AHEAD; i++)
+		ask_ahead(&ahead, u->set);
 	while (at.left > 0) {
 		struct piece p;
 		int r = next_piece(&at, u, &p);
@@ -266,20 +324,26 @@ static int walk(const struct wire_unpack *u, struct cursor at, size_t *longest)
 		if (r != WIRE_BLOCK_OK)
 			return r;
 		total += p.data_n;
-		if (total > LIMIT_BLOCK_PLAIN)
+		if (total > most)
 			return WIRE_BLOCK_TOO_LARGE;
+		if (p.shape->flags & SHAPE_KNOWN) { /* their bytes lie anywhere in the policy */
+			ask_ahead(&ahead, u->set);
+			memory_ask(p.digest);
+			memory_ask(p.tail);
+		}
 		if (p.shape->flags & SHAPE_STRUCTURED)
 			*longest = MAX(*longest, PATH_AT + p.data_n);
 	}
-	return reader_done(&at.digests) && reader_done(&at.paths) && reader_done(&at.raw) ? WIRE_BLOCK_OK
-											  : WIRE_BLOCK_MALFORMED;
+	return reader_done(&at.numbers) && reader_done(&at.digests) && reader_done(&at.paths) && reader_done(&at.raw)
+		       ? WIRE_BLOCK_OK
+		       : WIRE_BLOCK_MALFORMED;
 }
 
 static int read_header(struct wire_unpack *u, struct cursor *at)
 {
 	struct reader r = reader_of(writer_view(&u->plain));
 	uint64_t count = read_varint(&r), n_shapes = read_varint(&r), paths, raw;
-	size_t digests;
+	size_t numbers, digests;
 
 	if (!reader_ok(&r) || count == 0 || n_shapes == 0)
 		return WIRE_BLOCK_MALFORMED;
@@ -288,12 +352,13 @@ static int read_header(struct wire_unpack *u, struct cursor *at)
 	u->count = at->left = (uint32_t)count;
 	u->n_shapes = (size_t)n_shapes;
 	for (size_t i = 0; i < u->n_shapes; i++)
-		if (!read_shape(&r, &u->shapes[i]))
+		if (!read_shape(&r, u->set != NULL, &u->shapes[i]))
 			return WIRE_BLOCK_MALFORMED;
-	if (!read_runs(u, &r, at, &digests))
+	if (!read_runs(u, &r, at, &numbers, &digests))
 		return WIRE_BLOCK_MALFORMED;
 	paths = read_varint(&r);
 	raw = read_varint(&r);
+	at->numbers = column(&r, numbers);
 	at->digests = column(&r, digests);
 	at->paths = column(&r, paths);
 	at->raw = column(&r, raw);
@@ -307,22 +372,68 @@ static int read_header(struct wire_unpack *u, struct cursor *at)
 
 int wire_unpack_begin(struct wire_unpack *u, struct bytes block)
 {
+	return wire_unpack_begin_known(u, block, NULL, 0);
+}
+
+bool wire_unpack_needs_set(const struct wire_unpack *u)
+{
+	return u->set != NULL;
+}
+
+/* Formats 1 and 3: a frame. */
+static int unpack_frame(struct wire_unpack *u, const ZSTD_DDict *dictionary, struct reader *r, uint64_t reference)
+{
+	return reference == 0 ? decompress(u, dictionary, read_rest(r)) : WIRE_BLOCK_UNSUPPORTED;
+}
+
+/* Formats 2 and 4: the reference set, and the content with or without a frame. */
+static int unpack_known(struct wire_unpack *u, const ZSTD_DDict *dictionary, struct reader *r, uint64_t reference,
+			const struct wire_known *sets, size_t n)
+{
+	uint8_t how = read_u8(r);
+	struct bytes rest = read_rest(r);
+
+	if (!reader_ok(r) || reference == 0 || how > WIRE_BLOCK_HOW_ZSTD)
+		return WIRE_BLOCK_MALFORMED;
+	for (size_t i = 0; i < n && !u->set; i++) {
+		if (sets[i].number != reference)
+			continue;
+		u->chosen = sets[i];
+		u->set = &u->chosen;
+	}
+	if (!u->set)
+		return WIRE_BLOCK_REFERENCE;
+	if (how == WIRE_BLOCK_HOW_ZSTD)
+		return decompress(u, dictionary, rest);
+	writer_reset(&u->plain);
+	write_bytes(&u->plain, rest.p, rest.n);
+	return writer_status(&u->plain);
+}
+
+int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const struct wire_known *sets, size_t n_sets)
+{
 	struct reader r = reader_of(block);
 	uint8_t format = read_u8(&r);
 	uint64_t reference = read_varint(&r);
+	bool known = format == WIRE_BLOCK_FORMAT_KNOWN || format == WIRE_BLOCK_FORMAT_BARE_KNOWN;
+	const ZSTD_DDict *dictionary = format == WIRE_BLOCK_FORMAT || format == WIRE_BLOCK_FORMAT_KNOWN ? u->dictionary : NULL;
 	struct cursor at = { 0 };
 	size_t longest;
 	int o;
 
 	u->count = 0;
 	u->at = at;
+	u->set = NULL;
 	if (block.n > LIMIT_BLOCK_PACKED)
 		return WIRE_BLOCK_TOO_LARGE;
 	if (!reader_ok(&r))
 		return WIRE_BLOCK_MALFORMED;
-	if (format != WIRE_BLOCK_FORMAT || reference != 0)
+	if (format < WIRE_BLOCK_FORMAT_BARE || format > WIRE_BLOCK_FORMAT_KNOWN)
 		return WIRE_BLOCK_UNSUPPORTED;
-	o = decompress(u, read_rest(&r));
+	if (known)
+		o = unpack_known(u, dictionary, &r, reference, sets, n_sets);
+	else
+		o = unpack_frame(u, dictionary, &r, reference);
 	if (o == WIRE_BLOCK_OK)
 		o = read_header(u, &at);
 	if (o == WIRE_BLOCK_OK)

@@ -99,13 +99,17 @@ static const char *check_rules(const struct wire_message *m)
 		return m->quote.position < m->quote.n_commitments ? NULL : "position";
 	case WIRE_ACK:
 		return m->ack.proven <= m->ack.next ? NULL : "proven";
+	case WIRE_WELCOME: /* a digest and a size, or neither */
+		return m->welcome.has_reference == (m->welcome.reference_size != 0) ? NULL : "reference";
+	case WIRE_DIRECTIVE:
+		return m->directive.has_reference == (m->directive.reference_size != 0) ? NULL : "reference";
 	case WIRE_ENTRIES:
 	case WIRE_WAIT:
-	case WIRE_WELCOME:
 	case WIRE_CHALLENGE:
 	case WIRE_REJECT:
 	case WIRE_RESUME:
-	case WIRE_DIRECTIVE:
+	case WIRE_FETCH:
+	case WIRE_CHUNK:
 		break;
 	}
 	return NULL;

@@ -22,6 +22,9 @@ struct wire_hello {
 	uint8_t support;	     /* WIRE_SUPPORT_* */
 	struct wire_pcr boot_pcrs[LIMIT_ATTEST_PCRS]; size_t n_boot_pcrs; /* values of the PCRs of pcr_mask other than 10,
 								      * ascending by index */
+	struct bytes ek_chain;	     /* DER certificates between ek_cert (or iak_cert) and its CA, one behind the other */
+	struct bytes iak_cert;	     /* X.509 DER: vouches for ak_public */
+	uint64_t list_first;	     /* index of the first entry that can still be sent: the list was trimmed before it */
 };
 struct wire_entries {
 	uint8_t session[16];
@@ -31,6 +34,7 @@ struct wire_entries {
 	uint64_t drops[WIRE_DROP_COUNT]; size_t n_drops; /* ring drop counters by enum event_drop, since start; 0 = all zero */
 	uint64_t extend_failures;
 	uint32_t rtt_us;	     /* smoothed round trip seen by the collector; 0 = not known yet */
+	uint64_t measured;	     /* entries that the kernel counts since boot, now; 0 = not told */
 };
 struct wire_quote {
 	uint8_t session[16];
@@ -43,6 +47,7 @@ struct wire_quote {
 	uint64_t age_us;	     /* from the return of TPM2_Quote to sending */
 	uint64_t first; struct bytes block; /* entries not yet acknowledged; block.n == 0: none */
 	uint32_t rtt_us;
+	uint64_t measured;	     /* entries that the kernel counted before TPM2_Quote was called; 0 = not told */
 };
 struct wire_wait { uint8_t session[16]; };
 
@@ -52,9 +57,10 @@ struct wire_welcome {
 	struct bytes policy;	     /* policy id */
 	uint32_t heartbeat_ms;	     /* the verifier challenges at least this often */
 	uint32_t max_message, max_block_entries;
+	bool has_reference; uint8_t reference[32]; uint32_t reference_size; /* SHA-256 and bytes of the reference set */
 };
 struct wire_challenge { struct bytes credential_blob, secret; };
-struct wire_activate { struct wire_hello hello; struct bytes secret; }; /* issue 3 */
+struct wire_activate { struct wire_hello hello; struct bytes secret; };
 struct wire_reject { uint32_t reason; struct bytes detail; uint32_t retry_ms; /* 0: do not come back unless changed */ };
 struct wire_ack {
 	uint64_t next;		     /* entries stored: [0, next) */
@@ -69,7 +75,10 @@ struct wire_directive {
 	uint32_t flags;		     /* WIRE_DIRECTIVE_QUOTE | _GOODBYE | _POLICY */
 	bool has_nonce; uint8_t nonce[32];
 	struct bytes policy;
+	bool has_reference; uint8_t reference[32]; uint32_t reference_size;
 };
+struct wire_fetch { uint8_t session[16], reference[32]; uint64_t offset; };
+struct wire_chunk { uint64_t offset; struct bytes data; };
 
 struct wire_message {
 	enum wire_type type;
@@ -85,6 +94,8 @@ struct wire_message {
 		struct wire_ack ack;
 		struct wire_resume resume;
 		struct wire_directive directive;
+		struct wire_fetch fetch;
+		struct wire_chunk chunk;
 	};
 };
 
@@ -102,7 +113,6 @@ enum wire_decode_outcome {
 	WIRE_DECODE_TOO_LARGE,
 	WIRE_DECODE_VERSION,	 /* HELLO or ACTIVATE of another version: only out->type and version are filled, the rest is zero */
 };
-const char *wire_decode_outcome_text(enum wire_decode_outcome o);
 const char *wire_type_name(unsigned int type); /* "HELLO"; "?" for a number that does not exist */
 
 /* Thread-safe, no allocation. Unknown members are skipped (newer peer). *where names the member at fault (static text,

@@ -44,6 +44,9 @@ static const struct member hello_members[] = {
 	UINT(hello, flags, WIRE_HELLO_KEY_FLAGS, false, 0, UINT32_MAX),
 	UINT(hello, support, WIRE_HELLO_KEY_SUPPORT, false, 0, UINT8_MAX),
 	LIST(hello, boot_pcrs, WIRE_HELLO_KEY_BOOT_PCRS, KIND_PCRS, false),
+	BYTES(hello, ek_chain, WIRE_HELLO_KEY_EK_CHAIN, false, LIMIT_EK_CHAIN),
+	BYTES(hello, iak_cert, WIRE_HELLO_KEY_IAK_CERT, false, LIMIT_CERT),
+	UINT(hello, list_first, WIRE_HELLO_KEY_LIST_FIRST, false, 0, LIMIT_INDEX),
 };
 
 static const struct member activate_members[] = {
@@ -59,6 +62,7 @@ static const struct member entries_members[] = {
 	LIST(entries, drops, WIRE_ENTRIES_KEY_DROPS, KIND_COUNTERS, false),
 	UINT(entries, extend_failures, WIRE_ENTRIES_KEY_EXTEND_FAILURES, false, 0, UINT64_MAX),
 	UINT(entries, rtt_us, WIRE_ENTRIES_KEY_RTT, false, 0, UINT32_MAX),
+	UINT(entries, measured, WIRE_ENTRIES_KEY_MEASURED, false, 0, LIMIT_INDEX),
 };
 
 static const struct member quote_members[] = {
@@ -75,6 +79,7 @@ static const struct member quote_members[] = {
 	UINT(quote, first, WIRE_QUOTE_KEY_FIRST, false, 0, LIMIT_INDEX),
 	BYTES(quote, block, WIRE_QUOTE_KEY_BLOCK, false, LIMIT_BLOCK_PACKED),
 	UINT(quote, rtt_us, WIRE_QUOTE_KEY_RTT, false, 0, UINT32_MAX),
+	UINT(quote, measured, WIRE_QUOTE_KEY_MEASURED, false, 0, LIMIT_INDEX),
 };
 
 static const struct member wait_members[] = { FIXED(wait, session, WIRE_WAIT_KEY_SESSION) };
@@ -87,6 +92,8 @@ static const struct member welcome_members[] = {
 	UINT(welcome, heartbeat_ms, WIRE_WELCOME_KEY_HEARTBEAT, true, 1, UINT32_MAX),
 	UINT(welcome, max_message, WIRE_WELCOME_KEY_MAX_MESSAGE, true, 1, UINT32_MAX),
 	UINT(welcome, max_block_entries, WIRE_WELCOME_KEY_MAX_BLOCK_ENTRIES, true, 1, UINT32_MAX),
+	MAYBE_FIXED(welcome, reference, WIRE_WELCOME_KEY_REFERENCE, has_reference),
+	UINT(welcome, reference_size, WIRE_WELCOME_KEY_REFERENCE_SIZE, false, 0, UINT32_MAX),
 };
 
 static const struct member challenge_members[] = {
@@ -118,6 +125,19 @@ static const struct member directive_members[] = {
 	UINT(directive, flags, WIRE_DIRECTIVE_KEY_FLAGS, true, 0, UINT32_MAX),
 	MAYBE_FIXED(directive, nonce, WIRE_DIRECTIVE_KEY_NONCE, has_nonce),
 	BYTES(directive, policy, WIRE_DIRECTIVE_KEY_POLICY, false, LIMIT_LABEL),
+	MAYBE_FIXED(directive, reference, WIRE_DIRECTIVE_KEY_REFERENCE, has_reference),
+	UINT(directive, reference_size, WIRE_DIRECTIVE_KEY_REFERENCE_SIZE, false, 0, UINT32_MAX),
+};
+
+static const struct member fetch_members[] = {
+	FIXED(fetch, session, WIRE_FETCH_KEY_SESSION),
+	FIXED(fetch, reference, WIRE_FETCH_KEY_REFERENCE),
+	UINT(fetch, offset, WIRE_FETCH_KEY_OFFSET, true, 0, LIMIT_REFERENCE),
+};
+
+static const struct member chunk_members[] = {
+	UINT(chunk, offset, WIRE_CHUNK_KEY_OFFSET, true, 0, LIMIT_REFERENCE),
+	BYTES(chunk, data, WIRE_CHUNK_KEY_DATA, true, LIMIT_CHUNK),
 };
 
 static const struct {
@@ -129,7 +149,8 @@ static const struct {
 	TYPE(HELLO, hello),	  TYPE(ACTIVATE, activate),   TYPE(ENTRIES, entries),
 	TYPE(QUOTE, quote),	  TYPE(WAIT, wait),	      TYPE(WELCOME, welcome),
 	TYPE(CHALLENGE, challenge), TYPE(REJECT, reject),     TYPE(ACK, ack),
-	TYPE(RESUME, resume),	  TYPE(DIRECTIVE, directive),
+	TYPE(RESUME, resume),	  TYPE(DIRECTIVE, directive), TYPE(FETCH, fetch),
+	TYPE(CHUNK, chunk),
 #undef TYPE
 };
 
@@ -148,26 +169,5 @@ const char *wire_type_name(unsigned int type)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (types[i].type == type)
 			return types[i].name;
-	return "?";
-}
-
-const char *wire_decode_outcome_text(enum wire_decode_outcome o)
-{
-	switch (o) {
-	case WIRE_DECODE_OK:
-		return "ok";
-	case WIRE_DECODE_MALFORMED:
-		return "not well-formed";
-	case WIRE_DECODE_UNKNOWN_TYPE:
-		return "unknown message type";
-	case WIRE_DECODE_MISSING:
-		return "required member missing";
-	case WIRE_DECODE_RANGE:
-		return "member of wrong type, size or range";
-	case WIRE_DECODE_TOO_LARGE:
-		return "too large";
-	case WIRE_DECODE_VERSION:
-		return "another version of the protocol";
-	}
 	return "?";
 }

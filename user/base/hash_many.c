@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Written from FIPS 180-4 (message padding 5.1.1, SHA-1 6.1, SHA-256 6.2) and from the descriptions of the SHA instructions in the
+ * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2 (SHA1RNDS4, SHA1NEXTE, SHA1MSG1, SHA1MSG2, SHA256RNDS2,
+ * SHA256MSG1, SHA256MSG2). */
+#include "base/hash_many.h"
+
+void hash_steps_portable(enum hash_alg a, const struct hash_step *steps, size_t n)
+{
+	size_t size = hash_size(a);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct hash_step *s = &steps[i];
+
+		if (s->data.p)
+			hash_one(a, s->data.p, s->data.n, s->digest);
+		if (!s->before)
+			continue;
+		if (s->after != s->before)
+			bytes_copy(s->after, s->before, size);
+		hash_extend(a, s->after, s->digest);
+	}
+}
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <endian.h>
+#include <immintrin.h>
+#include <stdatomic.h>
+
+#define BLOCK 64u
+#define CHUNK 64u  /* steps that are looked at together: bits of a word */
+#define HELD 512u  /* longer messages are read where they lie, but for their end */
+#define sha_code_ __attribute__((target("sha,sse4.1")))
+#define sha_inline_ static inline __attribute__((target("sha,sse4.1"), always_inline))
+
+/* What is kept between blocks: SHA-256 as the words {F,E,B,A} and {H,G,D,C}, SHA-1 as {D,C,B,A} and {0,0,0,E}: the order that
+ * the instructions want, lowest word first. */
+struct state {
+	__m128i x, y;
+};
+
+sha_inline_ __m128i load(const uint8_t *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* --- SHA-256 ---- */
+
+/* FIPS 180-4, 4.2.2 */
+static const uint32_t sha256_k[64] = {
+	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+sha_inline_ void sha256_load(__m128i w[4], const uint8_t *p)
+{
+	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203); /* the bytes of each word */
+
+	for (size_t i = 0; i < 4; i++)
+		w[i] = _mm_shuffle_epi8(load(p + 16 * i), swap);
+}
+
+/* Four rounds with the words w[i % 4], which then become those of four rounds later on. */
+sha_inline_ void sha256_rounds(struct state *s, __m128i w[4], size_t i)
+{
+	__m128i wk = _mm_add_epi32(w[i % 4], load((const uint8_t *)&sha256_k[4 * i])), sum;
+
+	s->y = _mm_sha256rnds2_epu32(s->y, s->x, wk);
+	s->x = _mm_sha256rnds2_epu32(s->x, s->y, _mm_shuffle_epi32(wk, 0x0e));
+	if (i >= 12)
+		return;
+	sum = _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4);
+	sum = _mm_add_epi32(sum, _mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]));
+	w[i % 4] = _mm_sha256msg2_epu32(sum, w[(i + 3) % 4]);
+}
+
+sha_inline_ void add_state(struct state *s, const struct state *t)
+{
+	s->x = _mm_add_epi32(s->x, t->x);
+	s->y = _mm_add_epi32(s->y, t->y);
+}
+
+sha_code_ static void sha256_one(struct state *a, const uint8_t *p, size_t blocks)
+{
+	struct state s = *a;
+
+	for (; blocks; blocks--, p += BLOCK) {
+		struct state before = s;
+		__m128i w[4];
+
+		sha256_load(w, p);
+#pragma GCC unroll 16
+		for (size_t i = 0; i < 16; i++)
+			sha256_rounds(&s, w, i);
+		add_state(&s, &before);
+	}
+	*a = s;
+}
+
+/* Two independent messages: each round waits for the one before, and the processor has time for another between them. */
+sha_code_ static void sha256_two(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q, size_t blocks)
+{
+	struct state s = *a, t = *b;
+
+	for (; blocks; blocks--, p += BLOCK, q += BLOCK) {
+		struct state s_before = s, t_before = t;
+		__m128i w[4], v[4];
+
+		sha256_load(w, p);
+		sha256_load(v, q);
+#pragma GCC unroll 16
+		for (size_t i = 0; i < 16; i++) {
+			sha256_rounds(&s, w, i);
+			sha256_rounds(&t, v, i);
+		}
+		add_state(&s, &s_before);
+		add_state(&t, &t_before);
+	}
+	*a = s;
+	*b = t;
+}
+
+/* --- SHA-1 ---- */
+
+sha_inline_ void sha1_load(__m128i w[4], const uint8_t *p)
+{
+	const __m128i swap = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f); /* words and their bytes */
+
+	for (size_t i = 0; i < 4; i++)
+		w[i] = _mm_shuffle_epi8(load(p + 16 * i), swap);
+}
+
+/* Four rounds of function and constant f (FIPS 180-4, 4.1.1 and 4.2.1: one of four for twenty rounds each). *e: what x was four
+ * rounds ago, or, at first, E itself. */
+#define SHA1_ROUNDS(s, e, w, i)                                                                                               \
+	do {                                                                                                                  \
+		__m128i now_ = (i) == 0 ? _mm_add_epi32((s).y, (w)[0]) : _mm_sha1nexte_epu32((e), (w)[(i) % 4]), next_;         \
+		(e) = (s).x;                                                                                                   \
+		(s).x = _mm_sha1rnds4_epu32((s).x, now_, (i) / 5);                                                             \
+		if ((i) < 16) {                                                                                                \
+			next_ = _mm_xor_si128(_mm_sha1msg1_epu32((w)[(i) % 4], (w)[((i) + 1) % 4]), (w)[((i) + 2) % 4]);         \
+			(w)[(i) % 4] = _mm_sha1msg2_epu32(next_, (w)[((i) + 3) % 4]);                                           \
+		}                                                                                                              \
+	} while (0)
+#define SHA1_TWENTY(round, i) round(i); round((i) + 1); round((i) + 2); round((i) + 3); round((i) + 4)
+
+sha_inline_ void sha1_end_block(struct state *s, __m128i e, const struct state *before)
+{
+	s->y = _mm_sha1nexte_epu32(e, before->y);
+	s->x = _mm_add_epi32(s->x, before->x);
+}
+
+sha_code_ static void sha1_one(struct state *a, const uint8_t *p, size_t blocks)
+{
+	struct state s = *a;
+
+	for (; blocks; blocks--, p += BLOCK) {
+		struct state before = s;
+		__m128i w[4], e = s.y;
+
+		sha1_load(w, p);
+#define ROUND(i) SHA1_ROUNDS(s, e, w, i)
+		SHA1_TWENTY(ROUND, 0);
+		SHA1_TWENTY(ROUND, 5);
+		SHA1_TWENTY(ROUND, 10);
+		SHA1_TWENTY(ROUND, 15);
+#undef ROUND
+		sha1_end_block(&s, e, &before);
+	}
+	*a = s;
+}
+
+sha_code_ static void sha1_two(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q, size_t blocks)
+{
+	struct state s = *a, t = *b;
+
+	for (; blocks; blocks--, p += BLOCK, q += BLOCK) {
+		struct state s_before = s, t_before = t;
+		__m128i w[4], v[4], e = s.y, f = t.y;
+
+		sha1_load(w, p);
+		sha1_load(v, q);
+#define ROUND(i) SHA1_ROUNDS(s, e, w, i); SHA1_ROUNDS(t, f, v, i)
+		SHA1_TWENTY(ROUND, 0);
+		SHA1_TWENTY(ROUND, 5);
+		SHA1_TWENTY(ROUND, 10);
+		SHA1_TWENTY(ROUND, 15);
+#undef ROUND
+		sha1_end_block(&s, e, &s_before);
+		sha1_end_block(&t, f, &t_before);
+	}
+	*a = s;
+	*b = t;
+}
+
+/* --- messages in two lanes ---- */
+
+struct algorithm {
+	size_t size; /* of the digest */
+	uint32_t start[8];  /* as in struct state */
+	uint8_t word[8];    /* where the digest's words stand in it */
+	void (*one)(struct state *a, const uint8_t *p, size_t blocks);
+	void (*two)(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q, size_t blocks);
+};
+
+/* Initial values: FIPS 180-4, 5.3.1 and 5.3.3. */
+static const struct algorithm sha1 = {
+	20, { 0x10325476, 0x98badcfe, 0xefcdab89, 0x67452301, 0, 0, 0, 0xc3d2e1f0 }, { 3, 2, 1, 0, 7 }, sha1_one, sha1_two,
+};
+static const struct algorithm sha256 = {
+	32,
+	{ 0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667, 0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372 },
+	{ 3, 2, 7, 6, 1, 0, 5, 4 },
+	sha256_one,
+	sha256_two,
+};
+
+struct lane {
+	struct state state;
+	const uint8_t *at; /* whole blocks of the message */
+	size_t blocks;
+	size_t end_blocks; /* then these, at held[] */
+	enum { LANE_IDLE, LANE_DIGEST, LANE_EXTEND } work;
+	size_t step;
+	uint8_t held[HELD];
+};
+
+/* Behind the n bytes that stand in held[]: a one bit, zeros, the length in bits. */
+static size_t pad(struct lane *l, size_t n, size_t message)
+{
+	size_t blocks = (n + 1 + 8 + BLOCK - 1) / BLOCK;
+	uint64_t bits = htobe64((uint64_t)message * 8);
+
+	l->held[n] = 0x80;
+	memset(l->held + n + 1, 0, blocks * BLOCK - 8 - n - 1);
+	memcpy(l->held + blocks * BLOCK - 8, &bits, sizeof(bits));
+	return blocks;
+}
+
+static void start(struct lane *l, const struct algorithm *a)
+{
+	memcpy(&l->state, a->start, sizeof(l->state));
+	l->end_blocks = 0;
+}
+
+static void start_digest(struct lane *l, const struct algorithm *a, struct bytes data)
+{
+	size_t direct = data.n + 1 + 8 <= HELD ? 0 : data.n / BLOCK;
+
+	start(l, a);
+	memcpy(l->held, data.p + direct * BLOCK, data.n - direct * BLOCK);
+	l->at = l->held;
+	l->blocks = pad(l, data.n - direct * BLOCK, data.n);
+	if (direct) {
+		l->end_blocks = l->blocks;
+		l->at = data.p;
+		l->blocks = direct;
+	}
+}
+
+static void start_extend(struct lane *l, const struct algorithm *a, const struct hash_step *s)
+{
+	start(l, a);
+	memcpy(l->held, s->before, a->size);
+	memcpy(l->held + a->size, s->digest, a->size);
+	l->at = l->held;
+	l->blocks = pad(l, 2 * a->size, 2 * a->size);
+}
+
+static void put(const struct lane *l, const struct algorithm *a, uint8_t *out)
+{
+	uint32_t words[8];
+
+	memcpy(words, &l->state, sizeof(words));
+	for (size_t i = 0; i < a->size / 4; i++) {
+		uint32_t word = htobe32(words[a->word[i]]);
+
+		memcpy(out + 4 * i, &word, sizeof(word));
+	}
+}
+
+/* At most CHUNK steps. */
+struct work {
+	const struct algorithm *a;
+	const struct hash_step *steps;
+	size_t n, hashed, extended; /* steps; next one to hash; next one to extend */
+	uint64_t have;	  /* bit per step: its digest is there */
+	bool extending;	  /* one lane is: the next one waits for it */
+};
+
+/* Extends first: all others wait for them. */
+static void take(struct work *w, struct lane *l)
+{
+	const struct hash_step *s;
+
+	while (!w->extending && w->extended < w->n && !w->steps[w->extended].before)
+		w->extended++;
+	if (!w->extending && w->extended < w->n && w->have >> w->extended & 1) {
+		l->work = LANE_EXTEND;
+		l->step = w->extended;
+		w->extending = true;
+		start_extend(l, w->a, &w->steps[l->step]);
+		return;
+	}
+	for (; w->hashed < w->n; w->hashed++) {
+		s = &w->steps[w->hashed];
+		if (!s->data.p)
+			continue;
+		l->work = LANE_DIGEST;
+		l->step = w->hashed++;
+		start_digest(l, w->a, s->data);
+		return;
+	}
+}
+
+static void advance(struct work *w, struct lane *l, size_t blocks)
+{
+	const struct hash_step *s = &w->steps[l->step];
+
+	l->at += blocks * BLOCK;
+	l->blocks -= blocks;
+	if (l->blocks)
+		return;
+	if (l->end_blocks) {
+		l->at = l->held;
+		l->blocks = l->end_blocks;
+		l->end_blocks = 0;
+		return;
+	}
+	if (l->work == LANE_DIGEST) {
+		put(l, w->a, s->digest);
+		w->have |= UINT64_C(1) << l->step;
+	} else {
+		put(l, w->a, s->after);
+		w->extended++;
+		w->extending = false;
+	}
+	l->work = LANE_IDLE;
+}
+
+static void run(struct work *w)
+{
+	struct lane a, b;
+
+	a.work = b.work = LANE_IDLE;
+	for (size_t i = 0; i < w->n; i++)
+		w->have |= (uint64_t)!w->steps[i].data.p << i;
+	for (;;) {
+		size_t blocks;
+
+		if (a.work == LANE_IDLE)
+			take(w, &a);
+		if (b.work == LANE_IDLE)
+			take(w, &b);
+		if (a.work == LANE_IDLE && b.work == LANE_IDLE)
+			return;
+		if (a.work == LANE_IDLE || b.work == LANE_IDLE) {
+			struct lane *only = a.work == LANE_IDLE ? &b : &a;
+
+			blocks = only->blocks; /* nothing else can start before it is done */
+			w->a->one(&only->state, only->at, blocks);
+			advance(w, only, blocks);
+			continue;
+		}
+		blocks = MIN(a.blocks, b.blocks);
+		w->a->two(&a.state, a.at, &b.state, b.at, blocks);
+		advance(w, &a, blocks);
+		advance(w, &b, blocks);
+	}
+}
+
+/* CPUID leaf 7: EBX bit 29 SHA; leaf 1: ECX bit 9 SSSE3, bit 19 SSE4.1. */
+static bool detect(void)
+{
+	unsigned int a, b, c, d;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 9 & 1) || !(c >> 19 & 1))
+		return false;
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+}
+
+static bool has_sha(void)
+{
+	static atomic_int known; /* 0: not looked yet; 1: no; 2: yes */
+	int k = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (!k) {
+		k = 1 + detect();
+		atomic_store_explicit(&known, k, memory_order_relaxed);
+	}
+	return k == 2;
+}
+
+static const struct algorithm *in_lanes(enum hash_alg a)
+{
+	if ((a != HASH_SHA1 && a != HASH_SHA256) || !has_sha())
+		return NULL;
+	return a == HASH_SHA1 ? &sha1 : &sha256;
+}
+
+void hash_steps(enum hash_alg a, const struct hash_step *steps, size_t n)
+{
+	const struct algorithm *two = in_lanes(a);
+
+	if (!two) {
+		hash_steps_portable(a, steps, n);
+		return;
+	}
+	for (size_t at = 0; at < n; at += CHUNK) {
+		struct work w = { .a = two, .steps = steps + at, .n = MIN(n - at, (size_t)CHUNK) };
+
+		run(&w);
+	}
+}
+
+const char *hash_steps_how(enum hash_alg a)
+{
+	return in_lanes(a) ? "sha-ni" : "openssl";
+}
+
+#else /* another processor: OpenSSL knows its instructions */
+
+void hash_steps(enum hash_alg a, const struct hash_step *steps, size_t n)
+{
+	hash_steps_portable(a, steps, n);
+}
+
+const char *hash_steps_how(enum hash_alg a unused_)
+{
+	return "openssl";
+}
+#endif
