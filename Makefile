@@ -40,7 +40,7 @@ help: ## this list
 	  /^[a-zA-Z_-]+:.*## / { printf "  %s%-14s%s %s\n", c, $$1, o, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nVariables: VARIANT CC CLANG V=1 DESTDIR PREFIX SYSCONFDIR MANDIR\n'
 
-all: programs ## build the three programs into build/bin/ (VARIANT=default|asan|tsan|coverage|fuzz)
+all: programs ## build the three programs into build/bin/ (VARIANT=default|clang|asan|tsan|coverage|fuzz)
 
 demo: ## install what is missing, build, and watch an unknown program being caught on a real kernel
 	@tools/setup --need build,run,lab

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Byte 0 even: a key file. Odd: a security.ima value (bit 1: the entry has an fs-verity digest; bits 2-4 its hash). */
+/* Byte 0 even: a key file, and an appended signature. Odd: a security.ima value (bit 1: the entry has an fs-verity digest; bits 2-4 its hash). */
 #include "policy/keyring_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -54,6 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!(mode & 1)) {
 		key_file(rest);
+		/* nobody ever signed this digest so */
+		if (modsig_verify(ring, NULL, rest, (struct bytes){ (const uint8_t *)"sha256", 6 }, (struct bytes){ digest, 32 }) == IMASIG_OK)
+			abort();
 	} else {
 		enum imasig_outcome outcome = imasig_verify(ring, rest, (struct bytes){ (const uint8_t *)alg, strlen(alg) },
 							    (struct bytes){ digest, sizes[mode >> 2 & 7] }, mode & 2);

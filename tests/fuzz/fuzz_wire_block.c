@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Entry blocks. The first byte says what the rest is: a block as it comes from a peer (0), the plain bytes of one, framed
- * here (1), or entries to pack (2). What is unpacked and packed again gives the same entries; so does what is packed. */
+ * here without a dictionary (1) or with it (3), or entries to pack (2). What is unpacked and packed again gives the same entries; so does what is packed. */
 #include <zstd.h>
 
 #include "imastream/wire.h"
 #include "wire/block.h"
+#include "wire/dictionary.h"
 
 #define ENTRIES_MAX 300
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct wire_pack *pack;
+static ZSTD_CCtx *zstd;
 static struct wire_unpack *unpack, *other;
 
 static void check(bool ok)
@@ -72,17 +74,18 @@ static void from_peer(struct bytes block)
 	}
 }
 
-static void framed(struct bytes plain)
+static void framed(struct bytes plain, bool dictionary)
 {
 	cleanup_writer_ struct writer w = WRITER(8u << 20);
 	size_t room = ZSTD_compressBound(plain.n), n;
 	uint8_t *to;
 
-	write_u8(&w, WIRE_BLOCK_FORMAT);
+	write_u8(&w, dictionary ? WIRE_BLOCK_FORMAT : WIRE_BLOCK_FORMAT_BARE);
 	write_varint(&w, 0);
 	to = write_space(&w, room);
 	check(to != NULL);
-	n = ZSTD_compress(to, room, plain.p, plain.n, 1);
+	check(!ZSTD_isError(ZSTD_CCtx_loadDictionary(zstd, wire_dictionary, dictionary ? sizeof(wire_dictionary) : 0)));
+	n = ZSTD_compress2(zstd, to, room, plain.p, plain.n);
 	check(!ZSTD_isError(n));
 	w.n -= room - n;
 	from_peer(writer_view(&w));
@@ -124,13 +127,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct reader r = reader_over(data, size);
 
 	if (!pack)
-		check(wire_pack_new(&pack, 1) == 0 && wire_unpack_new(&unpack) == 0 && wire_unpack_new(&other) == 0);
-	switch (read_u8(&r) % 3) {
+		check(wire_pack_new(&pack, 1) == 0 && wire_unpack_new(&unpack) == 0 && wire_unpack_new(&other) == 0 &&
+		      (zstd = ZSTD_createCCtx()) && !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_dictIDFlag, 0)));
+	switch (read_u8(&r) % 4) {
 	case 0:
 		from_peer(read_rest(&r));
 		break;
 	case 1:
-		framed(read_rest(&r));
+		framed(read_rest(&r), false);
+		break;
+	case 3:
+		framed(read_rest(&r), true);
 		break;
 	default:
 		packed(r);

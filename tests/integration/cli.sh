@@ -54,6 +54,8 @@ for bad in "status --no" "status --timeout soon" "status --color pink" "status -
 	# shellcheck disable=SC2086
 	code 2 "imastream $bad" "$bin/imastream" $bad
 done
+code 2 "doctor: a value is missing" "$bin/imastream" doctor --tcti
+says "it says which" "$tmp/err" '--tcti needs a value'
 code 2 "collector without a verifier" "$bin/imastream-collector"
 says "it says so" "$tmp/err" '--verifier'
 code 2 "collector: unknown bank" "$bin/imastream-collector" --verifier ipc:///x --bank md5
@@ -63,7 +65,18 @@ code 2 "collector: TLS without an authority" "$bin/imastream-collector" --verifi
 code 2 "collector: a test source must be called one" "$bin/imastream-collector" --verifier ipc:///x --source "pipe:$tmp/x"
 says "it says how" "$tmp/err" '--test-source'
 code 2 "collector: --test-source with the kernel's list" "$bin/imastream-collector" --verifier ipc:///x --test-source
+for bad in http://h:1 tcp:// ipc://x,bogus; do
+	code 2 "collector: no address: $bad" "$bin/imastream-collector" --verifier "$bad"
+	says "it says what one is" "$tmp/err" '^imastream-collector: --verifier: .*tcp://HOST:PORT'
+done
 code 2 "verifier: heartbeat 0" "$bin/imastream-verifier" --heartbeat 0
+says "it says who speaks, and of what" "$tmp/err" '^imastream-verifier: --heartbeat: '
+for bad in "--listen bogus" "--control http://h:1" "--publish tcp://" "--enrol first" "--enrol ek-ca,ek-ca" \
+	"--tls-require-client-cert"; do
+	# shellcheck disable=SC2086
+	code 2 "verifier: $bad" "$bin/imastream-verifier" --store :memory: --sandbox off $bad
+	says "it says so" "$tmp/err" "${bad%% *}"
+done
 
 # nobody there
 code 5 "status without a verifier" "$bin/imastream" status --control "ipc://$tmp/nobody" --timeout 200ms

@@ -76,6 +76,7 @@ static void test_structs(void **state unused_)
 		MEMBER(event_entry, uid),	  MEMBER(event_entry, mnt_ns),	 MEMBER(event_entry, pcr),
 		MEMBER(event_entry, flags),	  MEMBER(event_entry, drop),	 MEMBER(event_entry, data_len),
 		MEMBER(event_entry, field_count), MEMBER(event_entry, name_len), MEMBER(event_entry, comm),
+		MEMBER(event_entry, total),
 	};
 	static const struct member wake[] = { MEMBER(event_wake, header), MEMBER(event_wake, extended_seq) };
 	static const struct member shared[] = {
@@ -89,7 +90,8 @@ static void test_structs(void **state unused_)
 		MEMBER(event_state, extend_failed_last),
 		MEMBER(event_state, extend_error),
 		MEMBER(event_state, reserved),
-		MEMBER(event_state, drops),
+		MEMBER(event_state, drops),	  MEMBER(event_state, live),	 MEMBER(event_state, staged),
+		MEMBER(event_state, total),
 	};
 
 	CHECK_STRUCT(event_header, header);
@@ -107,7 +109,8 @@ static void test_enums(void **state unused_)
 		VALUE(EVENT_DROP_NAME_TOO_LONG), VALUE(EVENT_DROP_MALFORMED), VALUE(EVENT_DROP_MISSED_RUN),
 		VALUE(EVENT_DROP_COUNT),       VALUE(EVENT_DROP_ROOM),
 	};
-	static const struct value flags[] = { VALUE(EVENT_FLAG_VIOLATION), VALUE(EVENT_FLAG_POSITION) };
+	static const struct value flags[] = { VALUE(EVENT_FLAG_VIOLATION), VALUE(EVENT_FLAG_POSITION),
+					      VALUE(EVENT_FLAG_TOTAL) };
 
 	check_enum("event_type", types, ARRAY_SIZE(types));
 	check_enum("event_drop", drops, ARRAY_SIZE(drops));

@@ -162,6 +162,50 @@ else
 	tap_skip "evmctl computes the same PCR values" "ima-evm-utils is not installed"
 fi
 
+# files signed on real kernels, RSA and ECDSA: verified by the right key, refused with another and with none of the two
+python3 - "$imastream" >"$dir/signed" <<'PY'
+import json, subprocess, sys
+imastream = sys.argv[1]
+kernel = "tests/vectors/kernel/"
+
+def findings(recording, keys):
+    args = [imastream, "log", "verify", kernel + recording + "/binary_runtime_measurements", "--json"]
+    for key in keys:
+        args += ["--keyring", kernel + key]
+    found = json.loads(subprocess.run(args, capture_output=True, text=True, check=False).stdout)["findings"]
+    return {f["path"]: f["reason"] for f in found if f["path"] and "/signed/" in f["path"]}
+
+def signed(reasons, alg, reason):
+    """How many of the files signed with this kind of key have this reason."""
+    return sum(1 for p, r in reasons.items() if r == reason and "/%s-sha" % alg in p)
+
+for recording, other in (("6.1-ima-sig", "6.12-ima-sigv2"), ("6.12-ima-sig-pcrs", "6.1-ima-sig"),
+                         ("7.2-ima-sig-sha512", "6.1-ima-sig")):
+    rsa, ec = recording + "/sign-rsa.pem", recording + "/sign-ec.pem"
+    both = findings(recording, [rsa, ec])
+    only_rsa, only_ec = findings(recording, [rsa]), findings(recording, [ec])
+    wrong = findings(recording, [other + "/sign-rsa.pem", other + "/sign-ec.pem"])
+    unknown = "signature-key-unknown"
+    print(len([p for p in both if "/rsa-sha" in p or "/ec-sha" in p]), 0, recording, "right keys: RSA and ECDSA verify")
+    print([r for p, r in both.items() if p.endswith("/wrong")] == ["signature-invalid"], True, recording, "a signature that does not fit")
+    print(signed(only_rsa, "ec", unknown) >= 2 and signed(only_rsa, "rsa", unknown) == 0, True, recording, "RSA key only")
+    print(signed(only_ec, "rsa", unknown) >= 2 and signed(only_ec, "ec", unknown) == 0, True, recording, "ECDSA key only")
+    print(signed(wrong, "rsa", unknown) >= 2 and signed(wrong, "ec", unknown) >= 2, True, recording, "another signer's keys")
+PY
+while read -r got want name; do tap_is "signed: $name" "$got" "$want"; done <"$dir/signed"
+tap_is "signed: all were there" "$(wc -l <"$dir/signed")" 15
+
+# the host's own IMA policy
+good=tests/vectors/kernel/6.1-ima-sig/policy
+printf 'measure func=BPRM_CHECK mask=MAY_EXEC\n' >"$dir/ima-policy"
+ends 4 "IMA rules required, none measured: a warning" "$list" --require-ima-policy tcb-exec
+says out ima-policy-unknown "says so"
+ends 1 "IMA policy that is none" "$list" --ima-policy "$dir/bad.json"
+says err "is no IMA policy: line 1" "says where"
+ends 2 "required twice" "$list" --require-ima-policy tcb-exec --require-ima-policy "$good"
+ends 1 "IMA policy that does not exist" "$list" --require-ima-policy "$dir/none"
+ends 4 "known IMA policy, nothing required" "$list" --ima-policy "$dir/ima-policy" --ima-policy "$good"
+
 # Keylime's cases; "pass" is unproven here, for they come without a quote. An empty keyring has no way to be said on this
 # command line (keyring [] is as none): the one case that turns on it is policy's, tests/unit/policy.
 python3 - "$imastream" "$keylime" >"$dir/cases" <<'PY'

@@ -3,38 +3,12 @@
 # imastream policy create and check: results, exit codes, what is said. TAP on standard output.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/lib/tap.sh
+. tests/lib/policy.sh
 imastream=${IMASTREAM_BIN:-$PWD/build/bin}/imastream
 vectors=tests/vectors
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-n=0 bad=0
-
-# check NAME COMMAND...: ok when the command is true
-check() {
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - $name"
-	else
-		bad=$((bad + 1))
-		echo "not ok $n - $name"
-		sed 's/^/# /' "$dir/out" "$dir/err" 2>/dev/null | head -20
-	fi
-}
-
-# run CODE ARGUMENT...: true when `imastream policy` ends with that code
-run() {
-	local want=$1 got
-	shift
-	"$imastream" policy "$@" >"$dir/out" 2>"$dir/err" </dev/null
-	got=$?
-	[ $got -eq "$want" ] || { echo "# exit code $got, wanted $want: policy $*"; return 1; }
-}
-says() { grep -qF -- "$1" "$dir/out"; }
-complains() { grep -qF -- "$1" "$dir/err"; }
-# json EXPRESSION: true in Python for the document j
-json() { python3 -c 'import json,sys; j=json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$2" "$1"; }
 
 kernel=$vectors/kernel/6.1-ima-sig
 entries=$(python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["entries"])' "$kernel/recording.json")
@@ -84,7 +58,7 @@ check "no list: usage" run 2 create -o "$dir/no.json"
 check "no output: usage" run 2 create --log "$dir/list"
 check "says which option is missing" complains "-o FILE is needed"
 check "no list: usage" run 2 create -o "$dir/no.json"
-check "says that, too" complains "--log LIST is needed"
+check "says that, too" complains "create: from what? --log LIST, --tree DIR"
 check "a list without its option: usage" run 2 create "$dir/list" -o "$dir/no.json"
 check "says how it is given" complains "lists come with --log"
 check "unknown option: usage" run 2 create --log "$dir/list" -o "$dir/no.json" --frobnicate
@@ -120,5 +94,30 @@ check "says the limit, too" complains "larger than 536870912 bytes"
 rm "$dir/huge.json"
 check "unknown option of check: usage" run 2 check --frobnicate "$dir/p.json"
 
-echo "1..$n"
-[ $bad -eq 0 ]
+# ---- compile ----
+check "compile" run 0 compile "$dir/p.json" -o "$dir/p.imap"
+check "says how large" grep -qE '^[0-9]+ bytes of JSON, [0-9]+ bytes compiled$' "$dir/out"
+check "the same again gives the same bytes" run 0 compile "$dir/p.json" -o "$dir/p2.imap"
+check "byte for byte" cmp -s "$dir/p.imap" "$dir/p2.imap"
+"$imastream" policy check "$dir/p.json" --json >"$dir/as-json" 2>/dev/null
+check "check takes it" run 0 check "$dir/p.imap" --json
+check "it has the id and the numbers of its source" cmp -s "$dir/out" "$dir/as-json"
+"$imastream" log verify "$dir/list" --policy "$dir/p.json" --json >"$dir/by-json" 2>/dev/null
+by_json=$?
+"$imastream" log verify "$dir/list" --policy "$dir/p.imap" --json >"$dir/by-compiled" 2>/dev/null
+check "log verify ends the same" test $? -eq $by_json
+check "and says the same" cmp -s "$dir/by-json" "$dir/by-compiled"
+check "compiling a bad policy" run 3 compile "$dir/bad.json" -o "$dir/no"
+check "says why" complains "error: /excludes/0: missing closing parenthesis"
+check "writes nothing" test ! -e "$dir/no"
+check "compiling a compiled one: usage" run 2 compile "$dir/p.imap" -o "$dir/no"
+check "where to? usage" run 2 compile "$dir/p.json"
+printf 'x' | dd of="$dir/p2.imap" bs=1 seek=300 conv=notrunc 2>/dev/null
+check "a damaged one is bad" run 3 check "$dir/p2.imap"
+check "says so" says "error: compiled: the file is damaged"
+head -c 1000 "$dir/p.imap" >"$dir/cut.imap"
+check "a cut one is bad" run 3 check "$dir/cut.imap"
+check "standard output is taken" run 0 compile "$dir/p.json" -o -
+check "only the file is there" cmp -s "$dir/out" "$dir/p.imap"
+
+tap_done

@@ -110,6 +110,31 @@ def two_verifiers(b):
         raise Failure("the attester's identity differs")
 
 
+def fail_over_resumes(b):
+    """What the next one of a group has stored already is not sent again."""
+    first, second = Verifier(b, "first"), Verifier(b, "second")
+    proxy = b.proxy(second)
+    b.workload.padding = 500  # bytes that do not compress: what crosses the wire can be told from what does not
+    c = Collector(b, first.url + "," + proxy.url(), b.source)
+    b.write(scaled(3000), plant=False)
+    b.settled(first)
+    first.kill()
+    b.settled(second)
+    all_of_it = proxy.bytes["up"]
+    for there, gone, seen in ((first, second, None), (second, first, proxy)):
+        before = proxy.bytes["up"]
+        there.start()
+        gone.kill()
+        b.write(5)
+        b.settled(there)
+        if seen and proxy.bytes["up"] - before > all_of_it / 10:
+            raise Failure("%d bytes for 10 new entries; all of it was %d" % (proxy.bytes["up"] - before, all_of_it))
+        if there is first:
+            wait_for("the collector knows", lambda: c.stats()["proven"] == b.workload.count)
+    b.compare(second, c)
+    return "%d bytes at first, %d after the fail-over" % (all_of_it, proxy.bytes["up"] - all_of_it)
+
+
 def fail_over(b):
     first, second = Verifier(b, "first"), Verifier(b, "second")
     c = Collector(b, first.url + "," + second.url, b.source)
@@ -211,6 +236,7 @@ s.run("source: FIFO", fifo)
 s.run("source: descriptor, and its end", descriptor)
 s.run("poll mode gives the same", poll_mode)
 s.run("two verifiers get the same, one killed meanwhile", two_verifiers)
+s.run("fail-over sends only what is not stored there", fail_over_resumes)
 s.run("fail-over to the second verifier", fail_over)
 s.run("fail-over while nothing happens", fail_over_while_idle)
 s.run("two hosts at one verifier", two_hosts)

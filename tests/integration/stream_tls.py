@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream over TLS: certificates that fit, and such as do not. And over a Unix socket."""
+"""The stream over TLS: certificates that fit, and such as do not. And over a Unix socket. The control socket over TLS."""
 
+import json
 import os
+import socket
+import ssl
+import struct
 import subprocess
 import sys
 
@@ -99,6 +103,33 @@ def tls_client(b):
     b.compare(v, c)
 
 
+def ask(b, url, question, cert):
+    """One request to a control socket over TLS, with the protocol of nng's REQ socket (SP over TCP)."""
+    context = ssl.create_default_context(cafile=b.dir + "/ca.pem")
+    context.load_cert_chain("%s/%s.pem" % (b.dir, cert), "%s/%s.key" % (b.dir, cert))
+    body = struct.pack(">I", 0x80000001) + json.dumps(question).encode()
+
+    with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=scaled(20)) as plain, \
+            context.wrap_socket(plain, server_hostname="localhost") as s, s.makefile("rb") as f:
+        s.sendall(b"\0SP\0" + struct.pack(">HH", 0x30, 0) + struct.pack(">Q", len(body)) + body)
+        expect("the other protocol", f.read(8), b"\0SP\0" + struct.pack(">HH", 0x31, 0))
+        size = struct.unpack(">Q", f.read(8))[0]
+        return json.loads(f.read(size)[4:])
+
+
+def control_by_host(b):
+    """A host's certificate opens the evidence port. Shown to the control port it lets its owner look, and change nothing."""
+    certificates(b)
+    v = Verifier(b, listen=TLS, control=TLS,
+                 options=tls_options(b, "server", "ca") + ["--tls-require-client-cert"])
+    expect("a question", ask(b, v.control, {"get": "policies"}, "client").get("error"), None)
+    for change in ({"policy": "reload"}, {"policy": "rollback", "name": "default"},
+                   {"policy": "overlap", "name": "default", "overlap_s": 3600}):
+        answer = ask(b, v.control, change, "client")
+        if "this machine" not in answer.get("error", ""):
+            raise Failure("%s by a host's certificate: %s" % (change, answer))
+
+
 def ipc(b):
     v = Verifier(b, listen="ipc://%s/evidence" % b.dir)
     c = Collector(b, v.url, b.source)
@@ -113,5 +144,6 @@ s = Scenarios()
 s.run("TLS", tls)
 s.run("TLS: wrong authority, wrong name", tls_wrong)
 s.run("TLS: client certificate required", tls_client)
+s.run("control over TLS: a host's certificate changes nothing", control_by_host)
 s.run("evidence over a Unix socket", ipc)
 s.done()

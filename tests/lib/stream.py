@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -31,6 +32,10 @@ __all__ = ["BIN", "SLOW", "Bench", "Collector", "Failure", "Feeder", "Proxy", "S
 VARIANT = os.environ.get("VARIANT", "default")
 SLOW = {"asan": 3, "tsan": 5, "coverage": 2}.get(VARIANT, 1)
 BIN = os.environ.get("IMASTREAM_BIN") or os.path.join(os.path.dirname(__file__), "..", "..", "build", "bin")
+if os.geteuid() == 0:  # folders of tests are for root alone
+    os.environ.setdefault("IMASTREAM_USER", "root")
+os.environ.setdefault("IMASTREAM_CACHE_DIR", "none")  # reference sets stay in memory, unless a test names a folder
+WRAP = os.environ.get("IMASTREAM_WRAP", "").split()  # what the programs under test run in, such as valgrind
 BANKS = ("sha1", "sha256", "sha384")
 if VARIANT == "tsan":
     os.environ.setdefault("TSAN_OPTIONS", "suppressions=%s/tsan.supp" % os.path.dirname(os.path.abspath(__file__)))
@@ -58,6 +63,16 @@ def wait_for(what, test, seconds=30):
             raise Failure("not within %d s: %s" % (seconds * SLOW, what() if callable(what) else what))
         time.sleep(pause)
         pause = min(pause * 1.3, 0.1)
+
+
+def takes_signals(pid):
+    """A SIGUSR1 or SIGTERM would be caught, or wait; it would not end the process, as in its first moments."""
+    try:
+        with open("/proc/%d/status" % pid, encoding="ascii") as f:
+            masks = re.findall(r"Sig(?:Blk|Cgt):\s+([0-9a-f]+)", f.read())
+    except OSError:
+        return False
+    return any(int(m, 16) >> (signal.SIGUSR1 - 1) & 1 for m in masks)
 
 
 class Process:
@@ -127,27 +142,51 @@ def free_pair():
 class Tpm:
     """swtpm with several banks. Its state survives a reset, as a real one's does."""
 
-    def __init__(self, work, banks=BANKS):
+    def __init__(self, work, banks=BANKS, maker=None, copy=None):
+        """maker: a folder for a CA that certifies its endorsement keys, made when it is not there; copy: the folder of
+        another one that does not run."""
         self.dir = tempfile.mkdtemp(prefix="tpm-", dir=work)
         self.banks = banks
-        r = subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", self.dir, "--pcr-banks", ",".join(banks)],
-                           capture_output=True, text=True, check=False)
-        if r.returncode:
-            raise Failure("swtpm_setup: " + r.stdout + r.stderr)
+        options = ["--create-ek-cert", "--config", self.factory(maker)] if maker else []
+        self.ca = [maker + "/issuercert.pem", maker + "/swtpm-localca-rootca-cert.pem"] if maker else []
+        if copy:
+            shutil.copy(copy + "/tpm2-00.permall", self.dir)
+        else:
+            r = subprocess.run(["swtpm_setup", "--tpm2", "--tpmstate", self.dir, "--pcr-banks", ",".join(banks)] + options,
+                               capture_output=True, text=True, check=False)
+            if r.returncode:
+                raise Failure("swtpm_setup: " + r.stdout + r.stderr)
         self.process = None
         self.port = None
         self.start()
+
+    @staticmethod
+    def factory(folder):
+        """swtpm_setup's configuration for a CA of its own."""
+        setup = folder + "/setup.conf"
+        if not os.path.exists(setup):
+            os.makedirs(folder, exist_ok=True)
+            files = {
+                "localca.conf": "statedir = {0}\nsigningkey = {0}/signkey.pem\nissuercert = {0}/issuercert.pem\n"
+                                "certserial = {0}/certserial\n",
+                "options": "--platform-manufacturer imastream\n--platform-version 1\n--platform-model test\n",
+                "setup.conf": "create_certs_tool = {1}\ncreate_certs_tool_config = {0}/localca.conf\n"
+                              "create_certs_tool_options = {0}/options\n"}
+            for name, text in files.items():
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                    f.write(text.format(folder, shutil.which("swtpm_localca") or "/usr/bin/swtpm_localca"))
+        return setup
 
     @property
     def tcti(self):
         return "swtpm:port=%d" % self.port
 
-    def start(self):
+    def start(self, startup="startup-clear"):
         for _ in range(20):
             port = self.port or free_pair()
             p = Process(["swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + self.dir, "--server",
                          "type=tcp,port=%d" % port, "--ctrl", "type=tcp,port=%d" % (port + 1), "--flags",
-                         "not-need-init,startup-clear"], self.dir + "/swtpm.log")
+                         "not-need-init," + startup], self.dir + "/swtpm.log")
             with contextlib.suppress(Failure):
                 wait_for("", lambda p=p, port=port: not p.alive() or self.answers(port), 10)
             if p.alive():
@@ -164,7 +203,29 @@ class Tpm:
         return False
 
     def reset(self):
-        """Power off and on: PCRs are zero again, the reset counter goes up."""
+        """Power lost and back: PCRs are zero again, the reset counter goes up, the clock is not safe."""
+        self.process.kill()
+        self.start()
+
+    def shutdown(self, state):
+        """TPM2_Shutdown; nobody else may be connected."""
+        self.command(0x145, struct.pack(">H", 1 if state else 0))
+
+    def orderly_reset(self):
+        """As a clean reboot: TPM2_Shutdown(CLEAR), then TPM2_Startup(CLEAR)."""
+        self.shutdown(state=False)
+        self.process.kill()
+        self.start()
+
+    def suspend(self):
+        """Suspend to memory and back: TPM2_Shutdown(STATE), TPM2_Startup(STATE). PCRs stay, the restart counter goes up."""
+        self.shutdown(state=True)
+        self.process.kill()
+        self.start("startup-state")
+
+    def restart(self):
+        """TPM2_Shutdown(STATE), then TPM2_Startup(CLEAR): PCRs are zero, the reset counter stays."""
+        self.shutdown(state=True)
         self.process.kill()
         self.start()
 
@@ -183,8 +244,8 @@ class Tpm:
             raise Failure("TPM command %#x: response %#x" % (code, status))
         return r[10:]
 
-    def ak_name(self):
-        """The Name of the ECC attestation key, made here from its template (user/tpm/identity.c, ak_template())."""
+    def ak_public(self):
+        """TPMT_PUBLIC of the ECC attestation key, made here from its template (user/tpm/identity.c, ak_template())."""
         unique = hashlib.sha256(b"imastream attestation key 1").digest()
         attributes = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10 | 1 << 16 | 1 << 18
         public = struct.pack(">HHIHHHHHH", 0x23, 0x0B, attributes, 0, 0x10, 0x18, 0x0B, 0x03, 0x10)
@@ -194,7 +255,15 @@ class Tpm:
         r = self.command(0x131, body, tag=0x8002)  # TPM2_CreatePrimary
         size = struct.unpack(">H", r[8:10])[0]
         self.command(0x165, r[:4])  # TPM2_FlushContext
-        return "000b" + hashlib.sha256(r[10:10 + size]).hexdigest()
+        return r[10:10 + size]
+
+    def ak_name(self):
+        return "000b" + hashlib.sha256(self.ak_public()).hexdigest()
+
+    def ak_point(self):
+        """Its x and y."""
+        public = self.ak_public()
+        return public[-66:-34], public[-32:]
 
     def pcr10(self):
         """What the TPM says, read by tpm2-tools; nobody else may be connected."""
@@ -216,12 +285,14 @@ class Verifier:
     """A verifier and what it leaves behind; survives being killed, at the same address and with the same store."""
 
     def __init__(self, bench, name="verifier", options=(), policy=True, trust=True, listen="tcp://127.0.0.1:0",
-                 store=None):
+                 store=None, control=None, inside=()):
+        """inside: a command that runs the program in its arguments, in this process (nsenter, env)."""
         self.bench = bench
+        self.inside = list(inside)
         self.dir = os.path.join(bench.dir, name)
         os.mkdir(self.dir)
         self.url = listen
-        self.control = "ipc://%s/control" % self.dir
+        self.control = control or "ipc://%s/control" % self.dir
         self.publish = "ipc://%s/events" % self.dir
         self.store = store or self.dir + "/verifier.db"
         self.log = self.dir + "/verifier.log"
@@ -238,7 +309,7 @@ class Verifier:
     def start(self):
         r, w = os.pipe()
         self.starts += 1
-        argv = [BIN + "/imastream-verifier", "--listen", self.url, "--store", self.store, "--control", self.control,
+        argv = self.inside + WRAP + [BIN + "/imastream-verifier", "--listen", self.url, "--store", self.store, "--control", self.control,
                 "--publish", self.publish, "--events", self.event_file, "--ready-fd", str(w)]
         try:
             self.process = Process(argv + self.options, self.log, fds=(w,))
@@ -249,7 +320,8 @@ class Verifier:
         if not line:
             self.process.kill()
             raise Failure("the verifier did not start: " + self.process.said()[-2000:])
-        self.url = json.loads(line)["listen"][0]
+        ready = json.loads(line)
+        self.url, self.control = ready["listen"][0], ready["control"]
 
     def kill(self):
         self.process.kill()
@@ -297,10 +369,10 @@ class Verifier:
 
 
 class Collector:
-    def __init__(self, bench, verifiers, source, name="collector", options=(), fds=(), tpm=None):
+    def __init__(self, bench, verifiers, source, name="collector", options=(), fds=(), tpm=None, inside=()):
         self.log = "%s/%s.log" % (bench.dir, name)
         self.stats_file = "%s/%s.stats" % (bench.dir, name)
-        self.argv = [BIN + "/imastream-collector", "--tcti", (tpm or bench.tpm).tcti, "--source", "pipe:" + str(source),
+        self.argv = list(inside) + WRAP + [BIN + "/imastream-collector", "--tcti", (tpm or bench.tpm).tcti, "--source", "pipe:" + str(source),
                      "--test-source", "--label", name, "--stats-file", self.stats_file]
         for v in [verifiers] if isinstance(verifiers, str) else verifiers:
             self.argv += ["--verifier", v]
@@ -316,6 +388,7 @@ class Collector:
         self.process.kill()
 
     def stop(self):
+        wait_for("the collector is up", lambda: takes_signals(self.process.p.pid) or not self.process.alive())
         status = self.process.stop()
         if status:
             raise Failure("the collector ended with status %d" % status)

@@ -14,7 +14,7 @@ SIZES = {"sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
 
 
 def h(name, data):
-    return hashlib.new(name, data).digest()
+    return getattr(hashlib, name)(data).digest()
 
 
 def field(data):

@@ -151,7 +151,7 @@ void make_public(struct writer *w, EVP_PKEY *key, const struct made_public *p)
 	tpm2b(w, p->policy);
 	write_u16be(w, p->symmetric);
 	if (p->symmetric != 0x0010) {
-		write_u16be(w, 128);
+		write_u16be(w, p->symmetric_bits ? p->symmetric_bits : 128);
 		write_u16be(w, 0x0043);
 	}
 	write_u16be(w, p->scheme);

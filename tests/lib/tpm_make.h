@@ -44,12 +44,16 @@ struct made_public {
 	uint16_t name_alg;
 	uint32_t attributes;
 	struct bytes policy;
-	uint16_t symmetric;   /* ALG_NULL 0x0010 or AES 0x0006 (then 128 bits, CFB) */
+	uint16_t symmetric;   /* ALG_NULL 0x0010 or AES 0x0006 (then CFB) */
+	uint16_t symmetric_bits; /* 0: 128 */
 	uint16_t scheme;      /* 0x0014 rsassa, 0x0016 rsapss, 0x0018 ecdsa, 0x0010 none */
 	uint16_t scheme_hash;
 };
 #define MADE_AK_ATTRIBUTES 0x00050472u /* fixedTPM fixedParent sensitiveDataOrigin userWithAuth noDA restricted sign */
-#define MADE_EK_ATTRIBUTES 0x000300b2u
+#define MADE_EK_ATTRIBUTES 0x000300b2u /* fixedTPM fixedParent sensitiveDataOrigin adminWithPolicy restricted decrypt */
+#define MADE_EK                                                                                               \
+	((struct made_public){ .name_alg = 0x000b, .attributes = MADE_EK_ATTRIBUTES, .symmetric = 0x0006,     \
+			       .scheme = 0x0010 })
 #define MADE_AK(scheme_)                                                                                      \
 	((struct made_public){ .name_alg = 0x000b, .attributes = MADE_AK_ATTRIBUTES, .symmetric = 0x0010,     \
 			       .scheme = (scheme_), .scheme_hash = 0x000b })

@@ -43,6 +43,14 @@ PASS(add_attester, (struct store *s unused_, const struct attester_row *r), (cur
 PASS(set_attester, (struct store *s unused_, const struct attester_row *r), (current->store, r))
 PASS(each_attester, (struct store * s unused_, const uint8_t *i, store_attester_fn f, void *u),
      (current->store, i, f, u))
+PASS(set_enrolment,
+     (struct store * s unused_, const uint8_t *i, uint32_t t, uint64_t r, const char *h, const struct cert_row *c),
+     (current->store, i, t, r, h, c))
+PASS(each_enrolment, (struct store * s unused_, store_enrolment_fn f, void *u), (current->store, f, u))
+PASS(drop_attester, (struct store * s unused_, const uint8_t *i), (current->store, i))
+PASS(add_enrol_log, (struct store * s unused_, const struct enrol_log_row *r), (current->store, r))
+PASS(each_enrol_log, (struct store * s unused_, const uint8_t *i, size_t l, store_enrol_log_fn f, void *u),
+     (current->store, i, l, f, u))
 PASS(each_boot, (struct store * s unused_, const uint8_t *a, uint64_t n, store_boot_fn f, void *u),
      (current->store, a, n, f, u))
 PASS(drop_boot, (struct store *s unused_, const uint8_t *a, uint64_t n), (current->store, a, n))
@@ -52,6 +60,11 @@ PASS(each_block, (struct store *s unused_, const uint8_t *a, uint64_t b, uint64_
      (current->store, a, b, i, f, u))
 PASS(set_quote, (struct store * s unused_, const uint8_t *a, uint64_t b, const struct quote_row *r),
      (current->store, a, b, r))
+PASS(add_renewal, (struct store * s unused_, const struct renewal_row *r), (current->store, r))
+PASS(each_renewal, (struct store * s unused_, uint64_t i, uint64_t j, store_renewal_fn f, void *u),
+     (current->store, i, j, f, u))
+PASS(settle_renewal, (struct store * s unused_, uint64_t q), (current->store, q))
+PASS(drop_renewals, (struct store * s unused_, uint64_t q), (current->store, q))
 PASS(add_finding, (struct store *s unused_, const struct finding_row *r, bool *fresh), (current->store, r, fresh))
 PASS(prove_findings,
      (struct store * s unused_, const uint8_t *a, uint64_t b, uint64_t i, uint64_t n, size_t l, store_finding_fn f,
@@ -66,6 +79,14 @@ PASS(add_event, (struct store *s unused_, const struct event_row *r), (current->
 PASS(each_event, (struct store *s unused_, uint64_t q, bool un, size_t l, store_event_fn f, void *u),
      (current->store, q, un, l, f, u))
 PASS(mark_published, (struct store *s unused_, uint64_t q, uint64_t t), (current->store, q, t))
+PASS(add_policy, (struct store *s unused_, const struct policy_row *r), (current->store, r))
+PASS(set_policy_until, (struct store *s unused_, const char *n, uint64_t g, uint64_t u), (current->store, n, g, u))
+PASS(each_policy, (struct store *s unused_, const char *n, store_policy_fn f, void *u), (current->store, n, f, u))
+PASS(drop_policies, (struct store *s unused_, const char *n, uint64_t t), (current->store, n, t))
+PASS(add_policy_part, (struct store *s unused_, const char *f, uint64_t p, struct bytes b), (current->store, f, p, b))
+PASS(drop_policy_file, (struct store *s unused_, const char *f), (current->store, f))
+PASS(get_policy_file, (struct store *s unused_, const char *f, struct writer *o, bool *x), (current->store, f, o, x))
+PASS(prune_policy_files, (struct store *s unused_, uint64_t k), (current->store, k))
 
 static const struct store_ops faulty_ops = {
 	.begin = faulty_begin,
@@ -74,12 +95,21 @@ static const struct store_ops faulty_ops = {
 	.add_attester = faulty_add_attester,
 	.set_attester = faulty_set_attester,
 	.each_attester = faulty_each_attester,
+	.set_enrolment = faulty_set_enrolment,
+	.each_enrolment = faulty_each_enrolment,
+	.drop_attester = faulty_drop_attester,
+	.add_enrol_log = faulty_add_enrol_log,
+	.each_enrol_log = faulty_each_enrol_log,
 	.set_boot = faulty_set_boot,
 	.each_boot = faulty_each_boot,
 	.drop_boot = faulty_drop_boot,
 	.add_block = faulty_add_block,
 	.each_block = faulty_each_block,
 	.set_quote = faulty_set_quote,
+	.add_renewal = faulty_add_renewal,
+	.each_renewal = faulty_each_renewal,
+	.settle_renewal = faulty_settle_renewal,
+	.drop_renewals = faulty_drop_renewals,
 	.add_finding = faulty_add_finding,
 	.prove_findings = faulty_prove_findings,
 	.each_finding = faulty_each_finding,
@@ -89,6 +119,14 @@ static const struct store_ops faulty_ops = {
 	.add_event = faulty_add_event,
 	.each_event = faulty_each_event,
 	.mark_published = faulty_mark_published,
+	.add_policy = faulty_add_policy,
+	.set_policy_until = faulty_set_policy_until,
+	.each_policy = faulty_each_policy,
+	.drop_policies = faulty_drop_policies,
+	.add_policy_part = faulty_add_policy_part,
+	.get_policy_file = faulty_get_policy_file,
+	.drop_policy_file = faulty_drop_policy_file,
+	.prune_policy_files = faulty_prune_policy_files,
 };
 
 /* --- what leaves the verifier ---- */
@@ -128,6 +166,13 @@ static void io_drop(void *user, void *token)
 		b->dropped = true;
 }
 
+static bool io_open(void *user, void *token unused_)
+{
+	const struct bench *b = user;
+
+	return !b->hung_up;
+}
+
 /* Different each time, the same in each run. */
 static int io_random(void *user, uint8_t *dst, size_t n)
 {
@@ -142,7 +187,8 @@ static int io_random(void *user, uint8_t *dst, size_t n)
 
 static void start(struct bench *b, const struct rules *rules)
 {
-	struct pipeline_io io = { .user = b, .reply = io_reply, .drop = io_drop, .random = io_random };
+	struct pipeline_io io = { .user = b, .reply = io_reply, .drop = io_drop, .random = io_random,
+				  .open = io_open };
 	struct rules own = *rules;
 	const char *why;
 
@@ -193,6 +239,13 @@ void bench_restart(struct bench *b, const struct rules *rules)
 	start(b, rules);
 }
 
+void bench_set_rules(struct bench *b, struct rules *rules)
+{
+	assert_int_equal(pipeline_set_rules(b->pipeline, rules, &b->now), 0);
+	while (rejudge_pending(&b->pipeline->rejudge))
+		assert_int_equal(pipeline_tick(b->pipeline, &b->now), 0);
+}
+
 /* --- the collector ---- */
 
 static void write_field(struct writer *w, const void *p, size_t n)
@@ -237,7 +290,7 @@ void bench_measure(struct bench *b, const char *path)
 
 static int send_as(struct bench *b, struct bytes message, void *token)
 {
-	struct exchange ex = { .token = token, .message = message, .reply = WRITER(LIMIT_MESSAGE) };
+	struct exchange ex = { .token = token, .message = message, .peer = b->peer, .reply = WRITER(LIMIT_MESSAGE) };
 	int r;
 
 	b->answered = b->dropped = false;
@@ -268,10 +321,11 @@ void bench_hello(struct bench *b)
 				.label = { (const uint8_t *)b->label, strlen(b->label) }, .kernel = BYTES("6.1.0-test"),
 				.bank = hash_tpm_alg(b->tpm.bank), .pcr_mask = b->mask, .list_length = b->n,
 				.reset_count = b->tpm.resets, .restart_count = b->tpm.restarts, .flags = b->flags,
-				.support = WIRE_SUPPORT_ORDERED };
+				.support = WIRE_SUPPORT_ORDERED, .ek_public = b->ek_public, .ek_cert = b->ek_cert,
+				.ek_chain = b->ek_chain, .iak_cert = b->iak_cert };
 
 	assert_int_equal(tpm_public_name(h.ak_public, name), QUOTE_OK);
-	bytes_copy(h.attester, name + 2, sizeof(h.attester));
+	tpm_attester_id(h.ek_public, name, h.attester);
 	for (unsigned int i = 0; i < TPM_PCR_COUNT; i++) {
 		if (i == 10 || !(b->mask & (1u << i)))
 			continue;
@@ -281,13 +335,8 @@ void bench_hello(struct bench *b)
 	b->hello = h;
 }
 
-void bench_greet(struct bench *b)
+void bench_welcomed(struct bench *b)
 {
-	struct wire_message m = { .type = WIRE_HELLO };
-
-	bench_hello(b);
-	m.hello = b->hello;
-	assert_int_equal(bench_send(b, &m), 0);
 	assert_true(b->answered);
 	assert_int_equal(b->reply.type, WIRE_WELCOME);
 	bytes_copy(b->session, b->reply.welcome.session, sizeof(b->session));
@@ -297,11 +346,40 @@ void bench_greet(struct bench *b)
 	b->next = b->reply.welcome.resume;
 }
 
+void bench_knock(struct bench *b)
+{
+	struct wire_message m = { .type = WIRE_HELLO };
+
+	bench_hello(b);
+	m.hello = b->hello;
+	assert_int_equal(bench_send(b, &m), 0);
+	bench_welcomed(b);
+}
+
+/* A QUOTE that covers more than was sent: it shows the key, its answer is RESUME, and nothing else comes of it. */
+void bench_show_key(struct bench *b)
+{
+	uint64_t clock = b->tpm.clock_ms;
+
+	bench_quote(b, b->next + 1);
+	bench_sign(b, NULL);
+	bench_send_quote(b);
+	b->tpm.clock_ms = clock;
+}
+
+void bench_greet(struct bench *b)
+{
+	bench_knock(b);
+	bench_show_key(b);
+	assert_int_equal(b->reply.type, WIRE_RESUME);
+	assert_int_equal(b->reply.resume.reason, REASON_LIST_UNREACHED);
+}
+
 static void pack(struct bench *b, size_t first, size_t count)
 {
 	struct bytes packed;
 
-	wire_pack_begin(b->pack);
+	wire_pack_begin_known(b->pack, b->reference);
 	for (size_t i = first; i < first + count; i++) {
 		struct wire_context ctx = {
 			.present = true, .age_us = 1500, .pid = 812, .uid = 1000, .comm = "cu\x1brl"

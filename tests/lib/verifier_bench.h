@@ -30,11 +30,14 @@ struct bench {
 	struct wire_message reply; /* of the last bench_send(): views into answer */
 	bool answered, dropped;
 	unsigned int replies, drops, randoms;
+	bool hung_up;		   /* the connection of the held WAIT is closed */
 	bool held, directed;	   /* a WAIT that was taken; it was answered */
 	struct wire_message directive; /* how it was answered: views into directive_bytes */
 	struct writer directive_bytes;
 	/* the collector */
 	struct fake_tpm tpm;
+	struct bytes ek_public, ek_cert, ek_chain, iak_cert; /* for HELLO; borrowed */
+	uint64_t peer;		   /* number of its connection */
 	uint32_t mask;
 	const char *label;
 	uint32_t flags;
@@ -49,6 +52,7 @@ struct bench {
 	uint8_t qualifying[WIRE_DIGEST_SIZE], pcr_digest[HASH_MAX_SIZE];
 	uint64_t seq;
 	struct wire_pack *pack;
+	const struct wire_reference *reference; /* that blocks may use; borrowed */
 };
 
 extern const struct rules bench_rules; /* trust on first use, 60 s, 121 s, no policy */
@@ -57,6 +61,9 @@ void bench_open(struct bench *b, enum hash_alg bank, const char *database, const
 void bench_close(struct bench *b);
 /* The verifier ends without a word and starts again over the same database (or over *database). */
 void bench_restart(struct bench *b, const struct rules *rules);
+
+/* Other rules, and all slices of judging again. */
+void bench_set_rules(struct bench *b, struct rules *rules);
 
 /* IMA measures a file: list and PCR. */
 void bench_measure(struct bench *b, const char *path);
@@ -68,7 +75,13 @@ int bench_send_bytes(struct bench *b, struct bytes message);
 int bench_send(struct bench *b, const struct wire_message *m);
 /* HELLO as it would be now, in b->hello; sent by bench_greet(). */
 void bench_hello(struct bench *b);
-/* HELLO and its WELCOME. */
+/* HELLO and its WELCOME: a session that has not shown its key. */
+void bench_knock(struct bench *b);
+/* The answer is a WELCOME: its session is the one from now on. */
+void bench_welcomed(struct bench *b);
+/* The first QUOTE; the answer is in b->reply. */
+void bench_show_key(struct bench *b);
+/* Both: a session in use. */
 void bench_greet(struct bench *b);
 /* ENTRIES [first, first + count); the answer is in b->reply. */
 void bench_entries(struct bench *b, size_t first, size_t count, uint64_t floor);

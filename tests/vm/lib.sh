@@ -40,7 +40,7 @@ lab_need() {
     for p in "$@"; do
         command -v "$p" >/dev/null 2>&1 || missing+=("$p")
     done
-    [ ${#missing[@]} -eq 0 ] || lab_die "missing programs: ${missing[*]} (run tools/setup --need lab)"
+    [ ${#missing[@]} -eq 0 ] || lab_die "missing programs: ${missing[*]} (run tools/setup --need ${LAB_NEED:-lab})"
 }
 
 # --- kernels ---------------------------------------------------------------------------------------------------------
@@ -48,7 +48,9 @@ lab_need() {
 # LAB_DIR/kernels/VERSION/ holds vmlinuz, version, config, modules/ and initramfs-N.cpio (busybox and the virtio modules;
 # N is LAB_FORMAT); a symlink LAB_DIR/kernels/SUITE names the version a suite gave when it was fetched.
 
-LAB_SUITES=(bookworm trixie sid)
+LAB_SUITES=(bookworm trixie sid staging)
+# shellcheck source-path=SCRIPTDIR source=kernel/build.sh
+. "$LAB_VM/kernel/build.sh"
 # To be raised when lab_initramfs changes: cached ones are then made again.
 LAB_FORMAT=1
 
@@ -71,10 +73,10 @@ lab_apt() {
     APT_CONFIG=$dir/apt.conf "$tool" "$@"
 }
 
-# Writes the private apt configuration of a suite. What the machine says about transport (proxies, validity times of
+# lab_apt_setup NAME [SUITE]: writes the private apt configuration of a suite. What the machine says about transport (proxies, validity times of
 # snapshots) is kept; its hooks and its package sources are not.
 lab_apt_setup() {
-    local suite=$1 dir=$LAB_DIR/apt/$1 uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local dir=$LAB_DIR/apt/$1 suite=${2:-$1} uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     uri=$(lab_archive_uri)
     [ -n "$uri" ] || lab_die "apt has no Debian source configured: cannot fetch the $suite kernel (give --kernel PATH)"
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
@@ -216,8 +218,8 @@ lab_kernel() {
         dir=$LAB_DIR/kernels/$name
         exec {LAB_LOCK}>"$LAB_DIR/kernels/.lock.$name"
         flock "$LAB_LOCK"
-        if [ "${LAB_UPDATE:-0}" = 1 ] || ! lab_kernel_ready "$dir"; then
-            lab_kernel_fetch "$name"
+        if [ "${LAB_UPDATE:-0}" = 1 ] || ! lab_kernel_ready "$dir" || lab_kernel_stale "$name" "$dir"; then
+            if lab_kernel_builds "$name"; then (lab_kernel_build "$name") || exit; else lab_kernel_fetch "$name"; fi
         fi
         exec {LAB_LOCK}>&-
         readlink -f "$dir"
@@ -348,6 +350,17 @@ lab_base() {
         exec {LAB_LOCK}>&-
     fi
     printf '%s\n' "$dir"
+}
+
+# lab_ca: the certificates that vouch for the lab's TPMs, one a line; made with the first TPM.
+lab_ca() {
+    local tmp ca=$LAB_DIR/ca
+    if [ ! -e "$ca/issuercert.pem" ]; then
+        tmp=$(mktemp -d "${TMPDIR:-/tmp}/imastream-ca-XXXXXX")
+        lab_tpm_new "$tmp/tpm" sha256 "$tmp/log" || { rm -rf "$tmp"; lab_die "cannot make the lab's certificate authority"; }
+        rm -rf "$tmp"
+    fi
+    printf '%s\n' "$ca/issuercert.pem" "$ca/swtpm-localca-rootca-cert.pem"
 }
 
 # --- software TPM ----------------------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ static int on_record(void *user, const struct ring_record *r)
 		if (!run->items)
 			return -ENOMEM;
 	}
+	if (r->total && r->total != r->position)
+		fail("nobody trimmed, and a position is not the number since boot", r->total, r->position);
 	i = &run->items[run->count++];
 	*i = (struct item){
 		.seq = r->seq,
@@ -289,6 +291,7 @@ int main(int argc, char **argv)
 	struct ring_counters c = { 0 }, end;
 	struct run run = { 0 };
 	bool deep = false, fall_back = false, done = false, silent = false, no_tpm;
+	struct ring_counts counts = { 0 };
 	uint64_t before = 0, entries = 0, equal, bare = 0, violations = 0, wakeups = 0, lost_wakes = 0;
 	struct epoll_event event = { .events = EPOLLIN };
 	pid_t child;
@@ -328,8 +331,11 @@ int main(int argc, char **argv)
 		printf("FAIL no descriptor\n");
 		return 1;
 	}
-	if (ring_position(ring, &before) < 0)
-		fail("ring_position", 0, 0);
+	if (ring_counts(ring, &counts) < 0)
+		fail("ring_counts", 0, 0);
+	before = counts.live;
+	if (counts.total && (counts.total != counts.live || counts.staged))
+		fail("nobody trimmed, and the list is not all", counts.total, counts.live);
 	child = fork();
 	if (child == 0)
 		run_programs(programs, parallel, deep);

@@ -27,18 +27,22 @@ stream_programs() { # stream_programs LOAD-COUNT
 	cp "$stream_bin/imastream-collector" "$work/imastream-collector"
 }
 
+# A verifier that enrols whoever has an endorsement certificate of the lab's authority.
 # stream_verifier_start NAME [VERIFIER-OPTION...]: sets stream_url, stream_control, stream_events, stream_log
 stream_verifier_start() {
-	local dir=$work/$1 i
+	local dir=$work/$1 i ca=()
 	shift
 	mkdir -p "$dir"
+	while read -r i; do
+		ca+=(--ek-ca "$i")
+	done < <("$top/tests/vm/run" --ca)
 	stream_events=$dir/events.ndjson
 	stream_log=$dir/verifier.log
 	stream_control=ipc://$dir/control.sock
 	stream_publish=ipc://$dir/events.sock
 	: >"$dir/ready"
 	"$stream_bin/imastream-verifier" --listen tcp://127.0.0.1:0 --store "$dir/verifier.db" --control "$stream_control" \
-		--publish "$stream_publish" --trust-on-first-use --events "$stream_events" --ready-fd 9 "$@" \
+		--publish "$stream_publish" "${ca[@]}" --events "$stream_events" --ready-fd 9 "$@" \
 		2>"$stream_log" 9>"$dir/ready" &
 	stream_verifier=$!
 	for ((i = 0; i < 100; i++)); do

@@ -39,4 +39,4 @@ CFLAGS_ALL := -std=gnu11 $(OPT) $(WARNINGS) $(HARDENING) $(CFLAGS)
 LDFLAGS_ALL := $(SANLD) $(LDHARDENING) $(LDFLAGS)
 
 LIBS := -lbpf -ltss2-esys -ltss2-mu -ltss2-rc -ltss2-tctildr -lnng -lzstd -lsqlite3 -ljansson -lpcre2-8 \
-	-lssl -lcrypto -lpthread
+	-lssl -lcrypto -lseccomp -lcap-ng -lpthread

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 ##@ Install
 install: programs man ## install programs, manual pages and documentation (DESTDIR, PREFIX, SYSCONFDIR, MANDIR)
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(SYSCONFDIR)/imastream \
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR)/adr $(DESTDIR)$(SYSCONFDIR)/imastream \
 	  $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
 	install -m 0755 $(BIN)/imastream $(DESTDIR)$(BINDIR)/imastream
 	install -m 0755 $(BIN)/imastream-collector $(BIN)/imastream-verifier $(DESTDIR)$(SBINDIR)/
-	install -m 0644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.cddl) $(DESTDIR)$(DOCDIR)/
+	install -m 0644 README.md CHANGELOG.md LICENSE $(filter-out docs/README.md,$(wildcard docs/*.md)) docs/wire.cddl $(DESTDIR)$(DOCDIR)/
+	install -m 0644 $(wildcard docs/adr/*.md) $(DESTDIR)$(DOCDIR)/adr/
 	install -m 0644 build/man/*.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 0644 build/man/*.8 $(DESTDIR)$(MANDIR)/man8/
 

@@ -293,18 +293,21 @@ static void effective_configuration(void **state unused_)
 	char path[64];
 
 	setenv("OPTTEST_TEXT", "env text", 1);
-	assert_int_equal(LOAD(&c, "--check-config", "--number=9", "--list=a", "--list=b", "--duration=1500us", "-f"),
+	assert_int_equal(LOAD(&c, "--check-config", "--number=9", "--list=a", "--list=b", "--duration=1500us", "-f",
+			      "--custom=8"),
 			 OPTIONS_CHECK);
 	assert_true(says("# number: flag\nnumber = 9\n"));
 	assert_true(says("# text: environment\ntext = env text\n"));
 	assert_true(says("# choice: default\nchoice = green\n"));
 	assert_true(says("# size: not set\n"));
+	assert_true(says("# custom: flag\ncustom = 8\n"));
 	write_config(path, writer_cstr(&text));
 	unsetenv("OPTTEST_TEXT");
 	assert_int_equal(LOAD(&again, "--config", path), OPTIONS_RUN);
 	assert_int_equal(again.number, 9);
 	assert_int_equal(again.list.n, 2);
 	assert_int_equal(again.duration, 1500);
+	assert_int_equal(again.custom, 8);
 	assert_string_equal(again.text, "env text");
 	assert_true(again.flag);
 	options_clear(&spec, &c);

@@ -26,6 +26,28 @@ static void a_finding_reads_as_designed(void **state unused_)
 		"+38.0 ms proven)\n");
 }
 
+static void context_is_shown_as_not_attested(void **state unused_)
+{
+	const struct event_filter verbose = { .verbose = true };
+	cleanup_writer_ struct writer w = WRITER(4096);
+	const char *s = line(&w, "{\"time\":\"x\",\"label\":\"n\",\"event\":\"finding\",\"state\":\"untrusted\",\"reason\":\"digest-unknown\","
+				 "\"entry\":1,\"pcr\":10,\"path\":\"/x\",\"proven\":true,"
+				 "\"context\":{\"pid\":812,\"uid\":1000,\"comm\":\"a\\nb\",\"cgroup\":7,\"mntns\":9,\"attested\":false}}", &verbose);
+
+	assert_non_null(strstr(s, "not attested: pid 812 uid 1000 cgroup 7 mntns 9 comm 'a\\x0ab'\n"));
+}
+
+static void boot_pcr_names_pcr_and_value(void **state unused_)
+{
+	cleanup_writer_ struct writer w = WRITER(4096);
+	const char *s = line(&w, "{\"time\":\"x\",\"label\":\"n\",\"event\":\"finding\",\"state\":\"untrusted\",\"reason\":\"boot-pcr\","
+				 "\"severity\":\"fail\",\"proven\":true,\"pcr\":7,\"digest\":\"sha256:abcd\"}", &all);
+
+	assert_non_null(strstr(s, "boot-pcr  pcr7 'sha256:abcd'"));
+	s = line(&w, "{\"time\":\"x\",\"label\":\"n\",\"event\":\"finding\",\"reason\":\"boot-pcr\",\"pcr\":7,\"digest\":null}", &all);
+	assert_non_null(strstr(s, "pcr7 not-quoted"));
+}
+
 static void foreign_text_cannot_inject(void **state unused_)
 {
 	cleanup_writer_ struct writer w = WRITER(4096);
@@ -66,6 +88,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_finding_reads_as_designed),
+		cmocka_unit_test(context_is_shown_as_not_attested),
+		cmocka_unit_test(boot_pcr_names_pcr_and_value),
 		cmocka_unit_test(foreign_text_cannot_inject),
 		cmocka_unit_test(filter_takes_label_or_id),
 		cmocka_unit_test(not_an_event_is_refused),

@@ -10,22 +10,11 @@
 #include "base/text.h"
 #include "cli/log_verify.h"
 #include "lib/recording.h"
+#include "unit/cli/log_inputs.h"
 
 #define DIR "6.1-ima-ng"
 #define LIST "binary_runtime_measurements"
 #define QUOTE "quote-sha256-ecc.msg"
-
-static struct log_inputs inputs(const struct evidence *v)
-{
-	return (struct log_inputs){ .list = { v->list.p, v->list.n },
-				    .quote_given = true,
-				    .message = { v->message.p, v->message.n },
-				    .signature = { v->signature.p, v->signature.n },
-				    .nonce_given = true,
-				    .nonce = { v->nonce.p, v->nonce.n },
-				    .ak = &v->ak,
-				    .pcrs = v->pcrs };
-}
 
 /* Names are the attester's choice: so many are told one by one, the rest together. */
 static void test_template_limit(void **state)

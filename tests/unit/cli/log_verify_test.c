@@ -10,20 +10,9 @@
 #include "base/text.h"
 #include "cli/log_verify.h"
 #include "lib/recording.h"
+#include "unit/cli/log_inputs.h"
 
 #define KERNEL TESTS_DIR "/vectors/kernel"
-
-static struct log_inputs inputs(const struct evidence *v)
-{
-	return (struct log_inputs){ .list = { v->list.p, v->list.n },
-				    .quote_given = true,
-				    .message = { v->message.p, v->message.n },
-				    .signature = { v->signature.p, v->signature.n },
-				    .nonce_given = true,
-				    .nonce = { v->nonce.p, v->nonce.n },
-				    .ak = &v->ak,
-				    .pcrs = v->pcrs };
-}
 
 static const struct log_finding *find(const struct log_report *r, enum reason reason)
 {

@@ -6,22 +6,33 @@
 
 #include "collector/batch.h"
 #include "imastream/limits.h"
+#include "lib/open_files.h"
 
-/* A source that is nothing but a list in a file. */
+/* A source that is nothing but a list in a file: kept open, or (with a path) one that somebody may trim. */
 struct fake {
 	struct source base;
 	int fd;
+	char path[64];
+	uint64_t begins;
 	unsigned int histories;
 };
+
+static int fake_begins(void *user, uint64_t *out)
+{
+	*out = ((struct fake *)user)->begins;
+	return 0;
+}
 
 static int fake_history(struct source *s, uint64_t from, struct list **out)
 {
 	struct fake *f = (struct fake *)s;
 	cleanup_list_ struct list *list = NULL;
-	int r = list_open_fd(&list, f->fd, 20);
+	int r = *f->path ? list_open(&list, f->path, false, 20) : list_open_fd(&list, f->fd, 20);
 
+	if (r == 0 && *f->path)
+		list_follow(list, fake_begins, f);
 	if (r == 0)
-		r = list_skip(list, from);
+		r = list_seek(list, from);
 	if (r < 0)
 		return r;
 	f->histories++;
@@ -79,6 +90,21 @@ static void set_up(struct world *w, uint64_t n, size_t extra, size_t window_byte
 	}
 	assert_int_equal(writer_status(&list), 0);
 	assert_int_equal(pwrite(w->fake.fd, list.p, list.n, 0), (ssize_t)list.n);
+}
+
+static int copy_to(int from, const char *path)
+{
+	cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	uint8_t chunk[4096];
+	off_t at = 0;
+	ssize_t n;
+
+	while (fd >= 0 && (n = pread(from, chunk, sizeof(chunk), at)) > 0) {
+		if (write(fd, chunk, (size_t)n) != n)
+			return -EIO;
+		at += n;
+	}
+	return fd < 0 ? -errno : 0;
 }
 
 static void tear_down(struct world *w)
@@ -168,6 +194,35 @@ static void from_the_list(void **state unused_)
 	tear_down(&w);
 }
 
+/* A reader that holds the list keeps the trimmer away: between blocks it must not, whatever became of the last one. */
+static void nobody_is_kept_from_trimming(void **state unused_)
+{
+	uint64_t next = 0, n = 2000;
+	struct bytes block;
+	struct world w;
+
+	set_up(&w, n, 100, WINDOW_BYTES_INITIAL);
+	snprintf(w.fake.path, sizeof(w.fake.path), "/tmp/imastream-batch-%d", (int)getpid());
+	assert_int_equal(copy_to(w.fake.fd, w.fake.path), 0);
+	assert_int_equal(batch_fill(w.pack, &w.feed, w.window, &w.fake.base, &rule, false, 0, n, 5000000, &next, &block), 0);
+	check_block(&w, block, 0, 100, 100, false);
+	assert_int_equal(open_files_of(w.fake.path), 0);
+	w.fake.begins = 900; /* what was read before is given, what comes behind it is gone */
+	for (int r = 0; r == 0;) {
+		assert_true(next < 900);
+		r = batch_fill(w.pack, &w.feed, w.window, &w.fake.base, &rule, false, next, n, 5000000, &next, &block);
+		assert_true(r == 0 || r == -ENODATA);
+		assert_int_equal(open_files_of(w.fake.path), 0);
+	}
+	/* an end that came early */
+	assert_int_equal(truncate(w.fake.path, 0), 0);
+	assert_int_equal(batch_fill(w.pack, &w.feed, w.window, &w.fake.base, &rule, false, 950, n, 5000000, &next, &block), 0);
+	assert_int_equal(next, 950);
+	assert_int_equal(open_files_of(w.fake.path), 0);
+	unlink(w.fake.path);
+	tear_down(&w);
+}
+
 static void large_entries(void **state unused_)
 {
 	const struct batch_rule many = { .age_us = 0, .max_entries = 4096, .max_bytes = 1u << 20 };
@@ -236,11 +291,110 @@ static void list_broken(void **state unused_)
 	tear_down(&w);
 }
 
+/* --- a list whose head moves ---- */
+
+struct trimmed {
+	struct source base;
+	char path[40];
+	uint64_t first, n;
+};
+
+/* The file holds entries [first, n). */
+static void write_list(struct trimmed *t, uint64_t first)
+{
+	cleanup_writer_ struct writer data = WRITER(LIMIT_ENTRY_DATA), list = WRITER(1u << 20);
+	cleanup_fd_ int fd = open(t->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	t->first = first;
+	for (uint64_t i = first; i < t->n; i++) {
+		struct ima_entry e = { .pcr = 10, .name = BYTES("ima-ng") };
+
+		writer_reset(&data);
+		entry_data(&data, i, 0);
+		e.data = writer_view(&data);
+		ima_list_write_entry(&list, &e, HASH_SHA1);
+	}
+	assert_int_equal(writer_status(&list), 0);
+	assert_int_equal(write(fd, list.p, list.n), (ssize_t)list.n);
+}
+
+static int begins(void *user, uint64_t *out)
+{
+	const struct trimmed *t = user;
+
+	*out = t->first;
+	return 0;
+}
+
+static int trimmed_history(struct source *s, uint64_t from, struct list **out)
+{
+	struct trimmed *t = (struct trimmed *)s;
+	cleanup_list_ struct list *list = NULL;
+	int r = list_open(&list, t->path, false, 20);
+
+	if (r < 0)
+		return r;
+	list_follow(list, begins, t);
+	r = list_seek(list, from);
+	if (r <= 0)
+		return r < 0 ? r : -EAGAIN;
+	*out = TAKE_PTR(list);
+	return 0;
+}
+
+/* A trimmer gets EBUSY then. */
+static bool is_open(const char *path)
+{
+	bool open = false;
+
+	for (int fd = 0; fd < 64; fd++) {
+		char name[32], to[64] = "";
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		open = open || (readlink(name, to, sizeof(to) - 1) > 0 && strcmp(to, path) == 0);
+	}
+	return open;
+}
+
+/* Entries that a verifier still wants are trimmed between two readings. It cannot have them; but the list is not held open for
+ * that, and what is still there is given to the next who asks. */
+static void trimmed_between_two_readings(void **state unused_)
+{
+	static const struct source_ops ops = { .history = trimmed_history };
+	struct trimmed t = { .base.ops = &ops, .path = "/tmp/imastream-batch-XXXXXX", .n = 5000 };
+	int fd = mkstemp(t.path), r;
+	struct bytes block;
+	struct world w;
+	uint64_t next;
+
+	assert_true(fd >= 0);
+	close(fd);
+	set_up(&w, 0, 0, LIMIT_WINDOW_BYTES);
+	write_list(&t, 0);
+	assert_int_equal(batch_fill(w.pack, &w.feed, w.window, &t.base, &rule, false, 0, 5000, 5000000, &next, &block), 0);
+	check_block(&w, block, 0, 100, 0, false);
+	assert_false(is_open(t.path));
+	write_list(&t, 4000);
+	do { /* what was read already is yielded first */
+		r = batch_fill(w.pack, &w.feed, w.window, &t.base, &rule, false, next, 5000, 5000000, &next, &block);
+	} while (r == 0 && next < 5000);
+	assert_int_equal(r, -ENODATA);
+	assert_false(is_open(t.path));
+	assert_int_equal(batch_fill(w.pack, &w.feed, w.window, &t.base, &rule, false, 4500, 5000, 5000000, &next, &block), 0);
+	assert_int_equal(next, 4600);
+	check_block(&w, block, 4500, 4600, 0, false);
+	assert_false(is_open(t.path));
+	unlink(t.path);
+	tear_down(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(from_the_window), cmocka_unit_test(from_the_list),  cmocka_unit_test(large_entries),
 		cmocka_unit_test(when_it_closes),  cmocka_unit_test(list_too_short), cmocka_unit_test(list_broken),
+		cmocka_unit_test(trimmed_between_two_readings),
+		cmocka_unit_test(nobody_is_kept_from_trimming),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ static uint64_t floor_said(uint64_t surely)
 {
 	cleanup_writer_ struct writer w = WRITER(65536);
 
-	report_entries(&w, &peer, 100, BYTES("block"), surely, &status);
+	report_entries(&w, &peer, 100, BYTES("block"), surely, 105, &status);
 	return decode(&w).entries.floor;
 }
 
@@ -53,8 +53,9 @@ static void entries(void **state unused_)
 	status = (struct source_status){ .extend_failures = 3 };
 	status.drops[EVENT_DROP_RING_FULL] = 11;
 	status.drops[EVENT_DROP_MISSED_RUN] = 18;
-	report_entries(&w, &peer, 100, BYTES("block"), 80, &status);
+	report_entries(&w, &peer, 100, BYTES("block"), 80, 107, &status);
 	m = decode(&w);
+	assert_int_equal(m.entries.measured, 107);
 	assert_int_equal(m.type, WIRE_ENTRIES);
 	assert_memory_equal(m.entries.session, peer.session, sizeof(peer.session));
 	assert_int_equal(m.entries.first, 100);

@@ -1,132 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The session state machine against a scripted answerer. */
-#include "lib/test.h"
-
-#include "collector/peer.h"
-#include "imastream/reason.h"
-
-#define MS 1000ull
-#define S 1000000ull
-
-static const uint8_t attester[32] = { 7 };
-
-struct script {
-	struct peer p;
-	uint64_t now;
-};
-
-static void start(struct script *s)
-{
-	peer_init(&s->p, "test", false, false, 42);
-	s->now = 1000 * S;
-}
-
-static void answer_slot(struct script *s, bool wait_slot, const struct wire_message *m)
-{
-	cleanup_writer_ struct writer w = WRITER(LIMIT_MESSAGE);
-
-	wire_encode(&w, m);
-	assert_int_equal(writer_status(&w), 0);
-	s->now += MS;
-	peer_answer(&s->p, wait_slot, writer_view(&w), s->now);
-}
-
-static void answer(struct script *s, const struct wire_message *m)
-{
-	answer_slot(s, false, m);
-}
-
-/* Sends what the peer wants, and requires that it is this. */
-static void send_expect(struct script *s, enum peer_request want, uint64_t next)
-{
-	assert_int_equal(peer_wants(&s->p, s->now), want);
-	peer_sent(&s->p, want, next, s->now);
-	assert_int_equal(peer_wants(&s->p, s->now), PEER_NOTHING); /* one at a time */
-}
-
-static void welcome(struct script *s, uint8_t session, uint64_t resume)
-{
-	struct wire_message m = { .type = WIRE_WELCOME };
-
-	memset(m.welcome.session, session, sizeof(m.welcome.session));
-	memset(m.welcome.nonce, session + 1, sizeof(m.welcome.nonce));
-	m.welcome.resume = resume;
-	m.welcome.heartbeat_ms = 60000;
-	m.welcome.max_message = LIMIT_MESSAGE;
-	m.welcome.max_block_entries = 1000;
-	answer(s, &m);
-}
-
-static void ack(struct script *s, uint64_t next, uint64_t proven, uint8_t nonce, bool quote_wanted)
-{
-	struct wire_message m = { .type = WIRE_ACK };
-
-	m.ack.next = next;
-	m.ack.proven = proven;
-	m.ack.state = WIRE_STATE_TRUSTED;
-	m.ack.has_nonce = nonce != 0;
-	memset(m.ack.nonce, nonce, sizeof(m.ack.nonce));
-	m.ack.quote_wanted = quote_wanted;
-	answer(s, &m);
-}
-
-static void resume(struct script *s, uint64_t from)
-{
-	struct wire_message m = { .type = WIRE_RESUME };
-
-	m.resume.from = from;
-	answer(s, &m);
-}
-
-static void reject_slot(struct script *s, bool wait_slot, uint32_t reason, uint32_t retry_ms)
-{
-	struct wire_message m = { .type = WIRE_REJECT };
-
-	m.reject.reason = reason;
-	m.reject.retry_ms = retry_ms;
-	answer_slot(s, wait_slot, &m);
-}
-
-static void reject(struct script *s, uint32_t reason, uint32_t retry_ms)
-{
-	reject_slot(s, false, reason, retry_ms);
-}
-
-static void directive(struct script *s, uint32_t flags, uint8_t nonce)
-{
-	struct wire_message m = { .type = WIRE_DIRECTIVE };
-
-	m.directive.flags = flags;
-	m.directive.has_nonce = nonce != 0;
-	memset(m.directive.nonce, nonce, sizeof(m.directive.nonce));
-	answer_slot(s, true, &m);
-}
-
-static void open_session(struct script *s, uint8_t session, uint64_t from)
-{
-	send_expect(s, PEER_HELLO, 0);
-	welcome(s, session, from);
-	assert_int_equal(s->p.state, PEER_STREAMING);
-}
-
-/* The TPM takes a quote at once. */
-static void take_quote(struct script *s, uint64_t surely, uint64_t known, uint64_t end)
-{
-	struct peer_quote taken = { .n_commitments = 1 };
-	uint8_t commitment[32];
-
-	assert_true(peer_can_quote(&s->p));
-	peer_quote_begin(&s->p, attester, surely, known, 0, commitment);
-	bytes_copy(taken.commitments[0], commitment, sizeof(commitment));
-	taken.returned_us = s->now;
-	peer_quote_taken(&s->p, &taken, end);
-	assert_int_equal(s->p.quote.stage, PEER_QUOTE_READY);
-}
-
-static uint64_t wanted(const struct script *s, uint64_t end)
-{
-	return peer_quote_wanted(&s->p, end, s->now);
-}
+#include "unit/collector/peer_script.h"
 
 static void from_hello_to_proof(void **state unused_)
 {
@@ -143,14 +17,19 @@ static void from_hello_to_proof(void **state unused_)
 	/* a new session wants a quote even when nothing is new */
 	assert_true(wanted(&s, 0) != 0);
 	assert_true(peer_quote_demanded(&s.p));
-	/* report first */
+	/* the key first: no entries before a quote */
+	assert_int_equal(peer_wants(&s.p, s.now), PEER_NOTHING);
+	take_quote(&s, 30, 30, 30);
+	send_expect(&s, PEER_QUOTE, 30);
+	ack(&s, 30, 30, 8, false);
+	/* from then on report first */
 	send_expect(&s, PEER_ENTRIES, 100);
 	take_quote(&s, 99, 100, 100);
 	assert_int_equal(wanted(&s, 101), 0); /* one at a time */
-	ack(&s, 100, 0, 0, false);
+	ack(&s, 100, 30, 0, false);
 	assert_int_equal(s.p.cursor, 100);
 	send_expect(&s, PEER_QUOTE, 100);
-	assert_int_equal(s.p.quote_seq, 1);
+	assert_int_equal(s.p.quote_seq, 2);
 	ack(&s, 100, 100, 9, false);
 	assert_int_equal(s.p.proven, 100);
 	assert_int_equal(s.p.verdict, WIRE_STATE_TRUSTED);
@@ -232,7 +111,7 @@ static void a_nonce_arrives_while_quoting(void **state unused_)
 	start(&s);
 	open_session(&s, 1, 0);
 	peer_sent(&s.p, PEER_WAIT, 0, s.now);
-	peer_quote_begin(&s.p, attester, 0, 1, 0, commitment);
+	peer_quote_begin(&s.p, attester, 0, 1, 1, 0, commitment);
 	directive(&s, WIRE_DIRECTIVE_QUOTE, 88);
 	peer_quote_taken(&s.p, &taken, 1);
 	assert_int_equal(s.p.quote.nonce[0], 2); /* WELCOME's */
@@ -248,7 +127,7 @@ static void resume_goes_back(void **state unused_)
 	uint64_t seq;
 
 	start(&s);
-	open_session(&s, 1, 50);
+	open_proven(&s, 1, 50);
 	send_expect(&s, PEER_ENTRIES, 80);
 	resume(&s, 20);
 	assert_int_equal(s.p.cursor, 20);
@@ -278,7 +157,7 @@ static void unknown_session_greets_at_once(void **state unused_)
 	struct script s;
 
 	start(&s);
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	peer_sent(&s.p, PEER_WAIT, 0, s.now);
 	send_expect(&s, PEER_ENTRIES, 10);
 	reject(&s, REASON_SESSION_UNKNOWN, 0);
@@ -288,7 +167,8 @@ static void unknown_session_greets_at_once(void **state unused_)
 	open_session(&s, 2, 10);
 	/* but not for ever: the third time in a row without an ACK it pauses */
 	for (int i = 0; i < 3 && s.p.state != PEER_WAITING; i++) {
-		send_expect(&s, PEER_ENTRIES, 20);
+		take_quote(&s, 20, 20, 20);
+		send_expect(&s, PEER_QUOTE, 20);
 		reject(&s, REASON_SESSION_UNKNOWN, 0);
 		if (s.p.state == PEER_GREETING)
 			open_session(&s, 3, 10);
@@ -326,7 +206,7 @@ static void refusals_back_off(void **state unused_)
 	}
 	assert_in_range(last, PEER_RETRY_MAX_US * 3 / 4, PEER_RETRY_MAX_US * 5 / 4);
 	/* a success forgets them */
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	send_expect(&s, PEER_ENTRIES, 1);
 	ack(&s, 1, 0, 0, false);
 	assert_int_equal(s.p.failures, 0);
@@ -367,7 +247,7 @@ static void silence_and_lost_connections(void **state unused_)
 	assert_true(s.p.redial);
 	/* connected, but silent: dial again, later */
 	start(&s);
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	send_expect(&s, PEER_ENTRIES, 5);
 	peer_failed(&s.p, false, -ETIMEDOUT, true, s.now);
 	assert_int_equal(s.p.state, PEER_WAITING);
@@ -422,6 +302,8 @@ static void nobody_there(void **state unused_)
 		peer_failed(&s.p, false, -ETIMEDOUT, false, s.now);
 		assert_int_equal(s.p.state, PEER_GREETING);
 		assert_false(s.p.redial);
+		assert_int_equal(s.p.next_url, i % 2); /* another socket now and then: the old one's timers may have stopped */
+		s.p.next_url = false;
 	}
 	/* in a group the next one gets its turn, soon */
 	peer_init(&s.p, "test", false, true, 1);
@@ -435,12 +317,39 @@ static void nobody_there(void **state unused_)
 	}
 }
 
+/* What one verifier of a group has, another one need not have: the books begin anew until it says so itself. */
+static void another_of_the_group(void **state unused_)
+{
+	struct script s;
+
+	start(&s);
+	s.p.group = true;
+	open_proven(&s, 1, 7);
+	assert_int_equal(s.p.cursor, 7);
+	assert_true(s.p.proven == 7 && s.p.verdict_known);
+	send_expect(&s, PEER_ENTRIES, 9);
+	peer_failed(&s.p, false, -ETIMEDOUT, true, s.now);
+	assert_true(s.p.next_url);
+	assert_int_equal(s.p.cursor, 7); /* still this one */
+	peer_moved(&s.p, "tcp://other");
+	assert_string_equal(s.p.name, "tcp://other");
+	assert_false(s.p.next_url || s.p.verdict_known);
+	assert_int_equal(s.p.cursor, 0);
+	assert_int_equal(s.p.proven, 0);
+	assert_int_equal(s.p.rtt_us, 0);
+	s.now = peer_wake_at(&s.p);
+	send_expect(&s, PEER_HELLO, 0);
+	welcome(&s, 2, 4);
+	assert_int_equal(s.p.cursor, 4); /* goes on from what it has */
+	assert_int_equal(s.p.proven, 0);
+}
+
 static void goodbye(void **state unused_)
 {
 	struct script s;
 
 	start(&s);
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	peer_sent(&s.p, PEER_WAIT, 0, s.now);
 	send_expect(&s, PEER_ENTRIES, 3);
 	directive(&s, WIRE_DIRECTIVE_GOODBYE, 0);
@@ -489,7 +398,7 @@ static void a_failed_quote_is_wanted_still(void **state unused_)
 
 	start(&s);
 	open_session(&s, 1, 0);
-	peer_quote_begin(&s.p, attester, 0, 5, 0, commitment);
+	peer_quote_begin(&s.p, attester, 0, 5, 5, 0, commitment);
 	assert_int_equal(wanted(&s, 5), 0);
 	peer_quote_failed(&s.p, s.now);
 	assert_true(wanted(&s, 5) != 0);
@@ -506,14 +415,14 @@ static void a_quote_for_a_lost_session(void **state unused_)
 	struct script s;
 
 	start(&s);
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	send_expect(&s, PEER_ENTRIES, 5);
-	peer_quote_begin(&s.p, attester, 0, 5, 0, commitment);
+	peer_quote_begin(&s.p, attester, 0, 5, 5, 0, commitment);
 	reject(&s, REASON_SESSION_UNKNOWN, 0);
 	open_session(&s, 2, 0);
 	peer_quote_taken(&s.p, &taken, 5);
 	assert_int_equal(s.p.quote.stage, PEER_QUOTE_NONE);
-	assert_int_equal(peer_wants(&s.p, s.now), PEER_ENTRIES);
+	assert_int_equal(peer_wants(&s.p, s.now), PEER_NOTHING);
 	assert_true(s.p.nonce_fresh);
 }
 
@@ -548,7 +457,7 @@ static void what_is_not_of_the_protocol(void **state unused_)
 	ack(&s, 1, 1, 1, false);
 	assert_int_equal(s.p.state, PEER_WAITING);
 	start(&s);
-	open_session(&s, 1, 0);
+	open_proven(&s, 1, 0);
 	send_expect(&s, PEER_ENTRIES, 5);
 	welcome(&s, 2, 0);
 	assert_int_equal(s.p.state, PEER_WAITING);
@@ -577,8 +486,9 @@ static void round_trip(void **state unused_)
 	s.now += 60 * S; /* the verifier was not up */
 	welcome(&s, 1, 0);
 	assert_int_equal(s.p.rtt_us, 0);
-	send_expect(&s, PEER_ENTRIES, 1);
-	ack(&s, 1, 0, 0, false);
+	take_quote(&s, 1, 1, 1);
+	send_expect(&s, PEER_QUOTE, 1);
+	ack(&s, 1, 1, 0, false);
 	assert_int_equal(s.p.rtt_us, 1000);
 	for (uint64_t i = 0; i < 50; i++) {
 		send_expect(&s, PEER_ENTRIES, i + 2);
@@ -601,6 +511,7 @@ int main(void)
 		cmocka_unit_test(silence_and_lost_connections),
 		cmocka_unit_test(a_lost_connection),
 		cmocka_unit_test(nobody_there),
+		cmocka_unit_test(another_of_the_group),
 		cmocka_unit_test(goodbye),
 		cmocka_unit_test(quote_wanted_again),
 		cmocka_unit_test(a_failed_quote_is_wanted_still),

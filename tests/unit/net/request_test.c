@@ -489,6 +489,34 @@ static void test_many_requests(void **state)
 	net_server_free(&s);
 }
 
+/* Whose connection is still there: what a verifier asks before it lets a newcomer wait for an older session. */
+static void test_request_open(void **state)
+{
+	struct net_server *s = new_server("tcp://127.0.0.1:0", NULL);
+	struct net_client *gone = new_client(net_server_url(s, 0), NULL), *here = new_client(net_server_url(s, 0), NULL);
+	struct net_request *of_gone, *of_here;
+	int waited = 0;
+
+	(void)state;
+	assert_int_equal(net_client_request(gone, NET_SLOT_WAIT, text("gone"), PATIENCE_MS), 0);
+	of_gone = await_request(s);
+	assert_int_equal(net_client_request(here, NET_SLOT_WAIT, text("here"), PATIENCE_MS), 0);
+	of_here = await_request(s);
+	assert_true(net_request_open(of_gone));
+	assert_true(net_request_open(of_here));
+	net_client_free(&gone);
+	while (net_request_open(of_gone)) {
+		assert_true(waited++ < PATIENCE_MS / 10);
+		poll(NULL, 0, 10);
+	}
+	assert_bytes(net_request_message(of_gone), "gone"); /* it may still be looked at, and dropped */
+	net_request_drop(&of_gone);
+	assert_true(net_request_open(of_here));
+	net_request_drop(&of_here);
+	net_client_free(&here);
+	net_server_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_freed_with_work),
 		cmocka_unit_test(test_answered_and_unread),
 		cmocka_unit_test(test_many_requests),
+		cmocka_unit_test(test_request_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

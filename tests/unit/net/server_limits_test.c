@@ -91,6 +91,48 @@ static void test_connection_limit(void **state)
 	desk_close(&d);
 }
 
+/* All places are taken by such as say nothing: after a while the one that has been silent longest has to go for whoever
+ * comes, but nobody who waits for an answer. */
+static void test_silent_make_place(void **state)
+{
+	cleanup_writer_ struct writer w = WRITER(4096);
+	struct net_request *held;
+	struct desk d;
+	uint8_t byte;
+	int fds[4], other;
+
+	(void)state;
+	desk_prepare(&d);
+	d.server->max_connections = ARRAY_SIZE(fds);
+	d.server->patience_us = 300000;
+	desk_listen(&d);
+	fds[0] = greet(&d);
+	add_request(&w, 1, 100);
+	say(fds[0], w.p, w.n);
+	held = await_request(d.server);
+	for (size_t i = 1; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = greet(&d);
+		usleep(20000);
+	}
+	await_connections(d.server, ARRAY_SIZE(fds));
+	other = dial(&d); /* too early */
+	assert_closed(other);
+	usleep(400000);
+	other = greet(&d); /* in place of the first of the silent ones */
+	assert_closed(fds[1]);
+	for (size_t i = 2; i < ARRAY_SIZE(fds); i++)
+		assert_int_equal(recv(fds[i], &byte, 1, MSG_DONTWAIT), -1);
+	net_request_reply(d.server, &held, (struct bytes){ (const uint8_t *)"still here", 10 });
+	assert_true(recv(fds[0], &byte, 1, 0) == 1);
+	await_connections(d.server, ARRAY_SIZE(fds));
+	close(other);
+	close(fds[0]);
+	close(fds[2]);
+	close(fds[3]);
+	await_connections(d.server, 0);
+	net_server_free(&d.server);
+}
+
 /* No descriptor is left: the others wait in the kernel's queue, and are served when there is one again. */
 static void test_no_descriptors(void **state)
 {
@@ -200,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_payload_limit),
 		cmocka_unit_test(test_never_reads),
 		cmocka_unit_test(test_connection_limit),
+		cmocka_unit_test(test_silent_make_place),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_partial_limit),
 		cmocka_unit_test(test_full_inbox),

@@ -20,6 +20,7 @@ static void assert_findings(const struct appraisal *a, const struct ima_entry *e
 {
 	const enum reason want[] = { r0, r1, r2, REASON_NONE };
 	struct finding out[4] = { 0 };
+	struct policy_hint hint;
 	struct ima_fields f;
 	size_t n = appraise_entry(a, e, NULL, index, out);
 
@@ -36,6 +37,21 @@ static void assert_findings(const struct appraisal *a, const struct ima_entry *e
 	assert_int_equal(appraise_entry(a, e, &f, index, out), n);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(out[i].reason, want[i]);
+	/* and with its look-up prepared; a hint for another path, or another policy, changes nothing */
+	policy_look_ahead(a->policy, e, 1, &hint);
+	for (int other = 0; other < 3; other++) {
+		struct appraisal hinted = *a;
+
+		hinted.hint = &hint;
+		assert_int_equal(appraise_entry(&hinted, e, NULL, index, out), n);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(out[i].reason, want[i]);
+		if (other == 0)
+			hint.policy = NULL;
+		else
+			hint.path.n++;
+		hint.hash = ~hint.hash;
+	}
 }
 
 static void assert_one(const struct appraisal *a, const struct ima_entry *e, enum reason reason)

@@ -7,6 +7,41 @@
 #include "policy/table.h"
 
 /* The paper's appendix A, and two of the reference implementation's vectors: key 00..0f, message 00, 01, ... */
+/* A byte and what is behind it, in one go and two at once: as piece by piece, at every length and place. */
+static void siphash_in_one_go(void **state)
+{
+	uint8_t key[SIPHASH_KEY_SIZE], text[80];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(7 * i + 1);
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(0xc3 + 29 * i);
+	for (size_t n = 0; n < sizeof(text); n++) {
+		for (size_t m = 0; m < sizeof(text); m++) {
+			cleanup_free_ uint8_t *a = alloc_bytes(n), *b = alloc_bytes(m); /* exact: a sanitizer sees what is read past them */
+			struct bytes both[2] = { { a, n }, { b, m } };
+			uint64_t want[2], got[2];
+
+			assert_true(a && b);
+			bytes_copy(a, text, n);
+			bytes_copy(b, text + sizeof(text) - m, m);
+			for (size_t i = 0; i < 2; i++) {
+				uint8_t first = 'f';
+				struct siphash s;
+
+				siphash_begin(&s, key);
+				siphash_add(&s, &first, 1);
+				siphash_add(&s, both[i].p, both[i].n);
+				want[i] = siphash_end(&s);
+				assert_true(siphash_prefixed(key, 'f', both[i]) == want[i]);
+			}
+			siphash_prefixed_two(key, 'f', both, got);
+			assert_true(got[0] == want[0] && got[1] == want[1]);
+		}
+	}
+}
+
 static void siphash_vectors(void **state)
 {
 	static const struct {
@@ -206,7 +241,8 @@ static void algorithms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(siphash_vectors),  cmocka_unit_test(empty_table_knows_nothing),
+		cmocka_unit_test(siphash_vectors),  cmocka_unit_test(siphash_in_one_go),
+		cmocka_unit_test(empty_table_knows_nothing),
 		cmocka_unit_test(groups_and_order), cmocka_unit_test(many_keys),
 		cmocka_unit_test(many_digests),	    cmocka_unit_test(size_limit),
 		cmocka_unit_test(algorithms),

@@ -147,6 +147,60 @@ static void attester_id_is_that_of_the_ek_or_else_of_the_ak(void **state)
 	assert_memory_equal(got, name + 2, 32);
 }
 
+static void numbers(EVP_PKEY *key, const struct made_public *p, uint8_t out[32])
+{
+	cleanup_writer_ struct writer w = WRITER(4096);
+
+	make_public(&w, key, p);
+	assert_int_equal(tpm_public_numbers(writer_view(&w), out), QUOTE_OK);
+}
+
+/* Of one key any number of public areas can be written, each with a hash of its own. */
+static void numbers_are_of_the_key_alone(void **state)
+{
+	static const uint8_t policy[32] = { 7 };
+	EVP_PKEY *const keys[] = { rsa, p256, p384 };
+	uint8_t seen[3][32], other[32];
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+		struct made_public m = MADE_EK;
+
+		numbers(keys[k], &m, seen[k]);
+		m.policy = (struct bytes){ policy, sizeof(policy) };
+		numbers(keys[k], &m, other);
+		assert_memory_equal(other, seen[k], 32);
+		m.attributes ^= 0x40;
+		m.name_alg = 0x000c;
+		m.symmetric = null_alg;
+		numbers(keys[k], &m, other);
+		assert_memory_equal(other, seen[k], 32);
+		for (size_t i = 0; i < k; i++)
+			assert_memory_not_equal(seen[i], seen[k], 32);
+	}
+	assert_int_equal(tpm_public_numbers(BYTES("x"), other), QUOTE_MALFORMED);
+}
+
+/* A coordinate with and without its leading zero; the zero of another field does not go over into the next. */
+static void numbers_without_leading_zeros(void **state)
+{
+	static const uint8_t head[] = { 0, 0x23, 0, 0x0b, 0, 3, 0, 0xb2, 0, 0, 0, 0x10, 0, 0x10, 0, 3, 0, 0x10 };
+	static const uint8_t tails[][8] = { { 0, 2, 0, 9, 0, 2, 7, 7 }, { 0, 1, 9, 0, 2, 7, 7 }, { 0, 2, 9, 7, 0, 1, 7 } };
+	static const size_t sizes[] = { 8, 7, 7 };
+	uint8_t seen[3][32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
+		cleanup_writer_ struct writer w = WRITER(64);
+
+		write_bytes(&w, head, sizeof(head));
+		write_bytes(&w, tails[i], sizes[i]);
+		assert_int_equal(tpm_public_numbers(writer_view(&w), seen[i]), QUOTE_OK);
+	}
+	assert_memory_equal(seen[0], seen[1], 32);
+	assert_memory_not_equal(seen[0], seen[2], 32);
+}
+
 static void truncated_and_trailing(void **state)
 {
 	struct made_public m[] = { MADE_AK(rsassa), MADE_AK(ecdsa) };
@@ -344,6 +398,8 @@ int main(void)
 		cmocka_unit_test(endorsement_keys_are_keys_but_no_aks),
 		cmocka_unit_test(name_is_algorithm_and_hash),
 		cmocka_unit_test(attester_id_is_that_of_the_ek_or_else_of_the_ak),
+		cmocka_unit_test(numbers_are_of_the_key_alone),
+		cmocka_unit_test(numbers_without_leading_zeros),
 		cmocka_unit_test(truncated_and_trailing),
 		cmocka_unit_test(past_the_limit),
 		cmocka_unit_test(point_not_on_the_curve),

@@ -25,10 +25,10 @@ static struct policy *policy_of(const char *json)
 
 static struct rules rules_with(const char *json)
 {
+	struct policy *policy = policy_of(json);
 	struct rules r = bench_rules;
 
-	r.policy = policy_of(json);
-	r.appraisal.policy = r.policy;
+	assert_int_equal(policies_add(&r.policies, POLICY_DEFAULT_NAME, &policy), 0);
 	return r;
 }
 
@@ -114,7 +114,7 @@ static void open_aggregate(uint32_t mask, uint32_t other_pcr)
 	}
 	snprintf(json, sizeof(json), WITH_AGGREGATE, hex[0], hex[1]);
 	rules = rules_with(json);
-	assert_int_equal(pipeline_set_rules(b.pipeline, &rules, &b.now), 0);
+	bench_set_rules(&b, &rules);
 	e = &b.list[b.n];
 	*e = (struct bench_entry){ .pcr = 10, .name = "ima-ng", .data = WRITER(4096) };
 	write_u32le(&e->data, sizeof(digest));
@@ -151,10 +151,10 @@ static void boot_pcrs_left_out_do_not_pass_unseen(void **state unused_)
 	assert_int_equal(bench_findings(&b, REASON_BOOT_AGGREGATE_OPEN), 1);
 	/* another policy that counts on it changes nothing, one that does not makes it meaningless */
 	rules = rules_with("{\"digests\":{\"boot_aggregate\":[]}}");
-	assert_int_equal(pipeline_set_rules(b.pipeline, &rules, &b.now), 0);
+	bench_set_rules(&b, &rules);
 	assert_int_equal(bench_findings(&b, REASON_BOOT_AGGREGATE_OPEN), 1);
 	rules = rules_with("{\"digests\":{}}");
-	assert_int_equal(pipeline_set_rules(b.pipeline, &rules, &b.now), 0);
+	bench_set_rules(&b, &rules);
 	assert_int_equal(bench_findings(&b, REASON_BOOT_AGGREGATE_OPEN), 0);
 }
 
@@ -171,9 +171,8 @@ static void boot_pcrs_of_the_list_do_not_vouch_for_themselves(void **state unuse
 			b.hello.boot_pcrs[i].value = (struct bytes){ before, 32 };
 	m.hello = b.hello;
 	assert_int_equal(bench_send(&b, &m), 0);
-	assert_int_equal(b.reply.type, WIRE_WELCOME);
-	bytes_copy(b.session, b.reply.welcome.session, sizeof(b.session));
-	bytes_copy(b.nonce, b.reply.welcome.nonce, sizeof(b.nonce));
+	bench_welcomed(&b);
+	bench_show_key(&b);
 	bench_prove(&b);
 	assert_int_equal(bench_findings(&b, REASON_BOOT_AGGREGATE_OPEN), 1);
 	assert_int_equal(bench_findings(&b, REASON_BOOT_AGGREGATE), 0);
@@ -234,7 +233,7 @@ static void what_was_counted_only_is_judged_again(void **state unused_)
 	}
 	write_fmt(&json, "}}");
 	rules = rules_with(writer_cstr(&json));
-	assert_int_equal(pipeline_set_rules(b.pipeline, &rules, &b.now), 0);
+	bench_set_rules(&b, &rules);
 	assert_int_equal(bench_findings(&b, REASON_DIGEST_UNKNOWN), 10);
 	assert_int_equal(bench_attester(&b)->boot->fails, 10);
 	assert_int_equal(bench_state(&b), WIRE_STATE_UNTRUSTED);
@@ -310,7 +309,8 @@ static bool status_says(const char *text)
 	static const char question[] = "{\"get\":\"status\"}";
 	cleanup_writer_ struct writer w = WRITER(1u << 20);
 
-	control_answer(b.pipeline, (struct bytes){ (const uint8_t *)question, sizeof(question) - 1 }, &b.now, &w);
+	control_answer(b.pipeline, (struct bytes){ (const uint8_t *)question, sizeof(question) - 1 },
+		       &(struct asker){ .who = "test" }, &b.now, &w);
 	return strstr(writer_cstr(&w), text) != NULL;
 }
 

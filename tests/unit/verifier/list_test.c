@@ -419,6 +419,55 @@ static void many_findings_wait_for_proof(void **state unused_)
 	assert_int_equal(bench_events(&b, "finding-proven", REASON_VIOLATION), LIMIT_FINDINGS_KEPT + 1);
 }
 
+/* --- counts --- */
+
+static void quote_that_counts(uint64_t measured)
+{
+	bench_quote(&b, b.next);
+	b.quote.measured = measured;
+	bench_sign(&b, NULL);
+	bench_send_quote(&b);
+	assert_int_equal(b.reply.type, WIRE_ACK);
+}
+
+/* The list may be ahead of what wakes the collector: one quote accuses nobody, the next one says whether they came. */
+static void counted_and_sent(void **state unused_)
+{
+	bench_report(&b);
+	quote_that_counts(b.n + 3);
+	assert_int_equal(bench_attester(&b)->session->measured, b.n + 3);
+	for (int i = 0; i < 3; i++)
+		bench_measure(&b, "/usr/bin/on-its-way");
+	bench_report(&b);
+	quote_that_counts(b.n);
+	assert_int_equal(bench_findings(&b, REASON_COUNT_MISMATCH), 0);
+	quote_that_counts(0); /* an older collector does not tell */
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+}
+
+static void counted_and_never_sent(void **state unused_)
+{
+	bench_report(&b);
+	quote_that_counts(b.n + 1);
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+	quote_that_counts(b.n);
+	untrusted_because(REASON_COUNT_MISMATCH);
+	assert_int_equal(bench_events(&b, "finding", REASON_COUNT_MISMATCH), 1);
+	quote_that_counts(b.n + 1);
+	quote_that_counts(b.n + 1);
+	assert_int_equal(bench_events(&b, "finding", REASON_COUNT_MISMATCH), 1);
+}
+
+/* What one session was told binds no other. */
+static void counted_in_another_session(void **state unused_)
+{
+	bench_report(&b);
+	quote_that_counts(b.n + 1);
+	bench_greet(&b);
+	quote_that_counts(b.n);
+	assert_int_equal(bench_findings(&b, REASON_COUNT_MISMATCH), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
 #define TEST_EMPTY(f) cmocka_unit_test_setup_teardown(f, open_empty, close_bench)
 
@@ -452,6 +501,9 @@ int main(void)
 		TEST(boot_pcr_of_hello_was_a_lie),
 		TEST(findings_are_reported_then_proven),
 		TEST(many_findings_wait_for_proof),
+		TEST(counted_and_sent),
+		TEST(counted_and_never_sent),
+		TEST(counted_in_another_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

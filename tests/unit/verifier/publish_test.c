@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What leaves the verifier beside replies: the outbox, answers for `imastream status`; and what other rules change. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "base/text.h"
 #include "lib/verifier_bench.h"
@@ -163,6 +166,87 @@ static void a_reader_that_does_not_read(void **state unused_)
 	close(pipes[1]);
 }
 
+static unsigned int lines_of(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	unsigned int n = 0;
+
+	assert_non_null(f);
+	for (int c; (c = getc(f)) != EOF;)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = MIN(bytes, limit.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* As on a full disk: what does not go into the file waits, also past a crash, and goes there when there is room. */
+static void a_file_that_cannot_grow(void **state unused_)
+{
+	char path[] = "/tmp/imastream-publish-XXXXXX";
+	int fd = mkostemp(path, O_APPEND | O_CLOEXEC);
+	struct publisher p;
+	bool waiting;
+
+	assert_true(fd >= 0);
+	signal(SIGXFSZ, SIG_IGN);
+	publisher_init(&p, &b.faulty, NULL, fd);
+	for (int i = 0; i < 600; i++)
+		assert_int_equal(pipeline_note(b.pipeline, "note", "some text that needs room", &b.now), 0);
+	limit_files(5000);
+	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	assert_true(waiting);
+	assert_int_equal(p.stuck, EFBIG);
+	assert_false(p.failed);
+	assert_int_equal(publisher_mark(&p), 0);
+	publisher_clear(&p); /* killed */
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(write(fd, "\n", 1), 1); /* as the verifier ends a torn line */
+	publisher_init(&p, &b.faulty, NULL, fd);
+	do
+		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	while (waiting);
+	assert_int_equal(p.stuck, 0);
+	/* those that had gone into the file whole were marked, the others came again behind the torn one */
+	assert_int_equal(lines_of(path), 600 + 1);
+	publisher_clear(&p);
+	close(fd);
+	unlink(path);
+}
+
+/* The same without a crash: no line is torn. */
+static void a_file_that_can_grow_again(void **state unused_)
+{
+	char path[] = "/tmp/imastream-publish-XXXXXX";
+	int fd = mkostemp(path, O_APPEND | O_CLOEXEC);
+	struct publisher p;
+	bool waiting;
+
+	assert_true(fd >= 0);
+	signal(SIGXFSZ, SIG_IGN);
+	publisher_init(&p, &b.faulty, NULL, fd);
+	for (int i = 0; i < 600; i++)
+		assert_int_equal(pipeline_note(b.pipeline, "note", "some text that needs room", &b.now), 0);
+	limit_files(5000);
+	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	assert_true(waiting);
+	limit_files(RLIM_INFINITY);
+	do
+		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	while (waiting);
+	assert_int_equal(lines_of(path), 600);
+	publisher_clear(&p);
+	close(fd);
+	unlink(path);
+}
+
 /* --- other rules, control ---- */
 
 static void other_rules_judge_again(void **state unused_)
@@ -176,14 +260,14 @@ static void other_rules_judge_again(void **state unused_)
 	bench_wait(&b);
 	assert_int_equal(bench_state(&b), WIRE_STATE_WARNING);
 	strict.appraisal.violations = VIOLATION_FAIL;
-	assert_int_equal(pipeline_set_rules(b.pipeline, &strict, &b.now), 0);
+	bench_set_rules(&b, &strict);
 	assert_int_equal(bench_state(&b), WIRE_STATE_UNTRUSTED);
 	assert_int_equal(bench_findings(&b, REASON_VIOLATION), 0);
 	assert_int_equal(bench_findings(&b, REASON_VIOLATION_REFUSED), 1);
 	assert_true(b.directed);
 	assert_int_equal(b.directive.directive.flags, WIRE_DIRECTIVE_POLICY);
 	ignore.appraisal.violations = VIOLATION_IGNORE;
-	assert_int_equal(pipeline_set_rules(b.pipeline, &ignore, &b.now), 0);
+	bench_set_rules(&b, &ignore);
 	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
 	bench_restart(&b, &ignore);
 	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
@@ -200,7 +284,7 @@ static void same_rules_change_nothing(void **state unused_)
 	bench_measure_as(&b, 11, "/in/11", false, true, false);
 	bench_prove(&b);
 	events = b.pipeline->journal.committed;
-	assert_int_equal(pipeline_set_rules(b.pipeline, &same, &b.now), 0);
+	bench_set_rules(&b, &same);
 	assert_int_equal(b.pipeline->journal.committed, events);
 	assert_int_equal(bench_attester(&b)->boot->warnings, 2);
 	assert_int_equal(bench_attester(&b)->boot->unproven_findings, 0);
@@ -209,7 +293,8 @@ static void same_rules_change_nothing(void **state unused_)
 static const char *asked(const char *question, struct writer *w)
 {
 	writer_reset(w);
-	control_answer(b.pipeline, (struct bytes){ (const uint8_t *)question, strlen(question) }, &b.now, w);
+	control_answer(b.pipeline, (struct bytes){ (const uint8_t *)question, strlen(question) },
+		       &(struct asker){ .who = "test" }, &b.now, w);
 	assert_int_equal(writer_status(w), 0);
 	return writer_cstr(w);
 }
@@ -247,7 +332,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(events_leave_once_and_unpublished_ones_again), TEST(latencies_and_escapes),
-		TEST(a_reader_that_does_not_read), TEST(other_rules_judge_again), TEST(same_rules_change_nothing),
+		TEST(a_reader_that_does_not_read), TEST(a_file_that_cannot_grow), TEST(a_file_that_can_grow_again),
+		TEST(other_rules_judge_again), TEST(same_rules_change_nothing),
 		TEST(control_answers),
 	};
 

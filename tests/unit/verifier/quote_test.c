@@ -301,7 +301,17 @@ static void restart_count_goes_up_over_suspend(void **state unused_)
 	bench_prove(&b);
 	b.tpm.restarts++;
 	bench_measure(&b, "/usr/bin/after");
+	bench_report(&b);
+	bench_quote(&b, b.n);
+	bench_sign(&b, NULL);
+	bench_send_quote(&b);
+	bench_expect_reject(&b, REASON_TPM_RESUMED); /* the session ends; nobody is blamed */
+	assert_int_equal(bench_findings(&b, REASON_TPM_RESUMED), 0);
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+	bench_greet(&b);
+	assert_int_equal(b.next, b.n); /* the stream goes on */
 	bench_prove(&b);
+	assert_int_equal(bench_events(&b, "resumed", REASON_TPM_RESUMED), 1);
 	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
 }
 

@@ -124,39 +124,6 @@ static void bad_lists_are_refused(void **state unused_)
 	}
 }
 
-static void other_key_under_a_known_id(void **state unused_)
-{
-	struct writer ek = WRITER(LIMIT_PUBLIC);
-	struct made_public shape = MADE_AK(0x0018);
-	EVP_PKEY *ek_key = make_key(MADE_P256), *other = make_key(MADE_P256);
-	struct writer second = WRITER(LIMIT_PUBLIC);
-
-	shape.attributes = MADE_EK_ATTRIBUTES;
-	shape.symmetric = 0x0006;
-	shape.scheme = 0x0010;
-	make_public(&ek, ek_key, &shape);
-	bench_hello(&b);
-	b.hello.ek_public = writer_view(&ek);
-	hash_one(HASH_SHA256, ek.p, ek.n, b.hello.attester);
-	{
-		struct wire_message m = { .type = WIRE_HELLO, .hello = b.hello };
-
-		assert_int_equal(bench_send(&b, &m), 0);
-		assert_int_equal(b.reply.type, WIRE_WELCOME);
-	}
-	shape = MADE_AK(0x0018);
-	make_public(&second, other, &shape);
-	b.hello.ak_public = writer_view(&second);
-	greeting_is_refused(REASON_ATTESTER_KEY_CHANGED);
-	/* and the known key under another id */
-	bench_hello(&b);
-	greeting_is_refused(REASON_ATTESTER_KEY_CHANGED);
-	EVP_PKEY_free(ek_key);
-	EVP_PKEY_free(other);
-	writer_free(&ek);
-	writer_free(&second);
-}
-
 static void id_is_computed_not_believed(void **state unused_)
 {
 	bench_hello(&b);
@@ -239,9 +206,9 @@ static void same_greeting_twice_is_one_session(void **state unused_)
 {
 	uint8_t first[WIRE_SESSION_SIZE];
 
-	bench_greet(&b);
+	bench_knock(&b);
 	bytes_copy(first, b.session, sizeof(first));
-	bench_greet(&b);
+	bench_knock(&b);
 	assert_memory_equal(first, b.session, sizeof(first));
 	assert_int_equal(b.pipeline->fleet.sessions, 1);
 }
@@ -271,9 +238,11 @@ static void newer_session_replaces_the_older(void **state unused_)
 	bench_wait(&b);
 	bytes_copy(old, b.session, sizeof(old));
 	bench_measure(&b, "/usr/bin/y");
-	bench_greet(&b);
+	b.hung_up = true; /* it was killed */
+	bench_knock(&b);
 	assert_int_equal(b.next, 3); /* goes on where it was */
 	assert_true(b.held);
+	bench_show_key(&b);
 	bench_prove(&b);
 	assert_false(b.held); /* told */
 	assert_int_equal(b.directive.type, WIRE_REJECT);
@@ -420,6 +389,33 @@ static void heartbeat_challenges(void **state unused_)
 	assert_true(b.held);
 }
 
+/* A host that slept in the middle of a quote, past a heartbeat: its WAIT is back before its QUOTE, and is answered at once. */
+static void quote_behind_two_challenges(void **state unused_)
+{
+	measure(2);
+	bench_greet(&b);
+	bench_prove(&b);
+	bench_measure(&b, "/usr/bin/y");
+	bench_report(&b);
+	bench_quote(&b, 3);
+	bench_sign(&b, NULL);
+	bench_wait(&b);
+	bench_pass(&b, 60 * BENCH_SECOND);
+	assert_true(b.directed && b.directive.directive.has_nonce);
+	bench_pass(&b, 60 * BENCH_SECOND);
+	bench_wait(&b);
+	bench_pass(&b, 1000);
+	assert_true(b.directed);
+	assert_int_equal(b.directive.directive.flags, WIRE_DIRECTIVE_QUOTE);
+	bench_send_quote(&b);
+	bench_expect_ack(&b, 3, 3);
+	assert_true(b.reply.ack.quote_wanted); /* that nonce is old */
+	assert_int_equal(bench_findings(&b, REASON_QUOTE_NONCE), 0);
+	bench_prove(&b);
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+	assert_false(b.reply.ack.quote_wanted);
+}
+
 static void silence_is_stale_until_proof(void **state unused_)
 {
 	measure(2);
@@ -457,6 +453,43 @@ static void proof_counts_from_its_nonce(void **state unused_)
 	assert_int_equal(bench_state(&b), WIRE_STATE_STALE);
 }
 
+/* The wall clock is set while the verifier is down: not a reason to wait longer for a host that says nothing. */
+static void clock_set_back_while_down(void **state unused_)
+{
+	measure(2);
+	bench_greet(&b);
+	bench_prove(&b);
+	b.now.real -= 86400u * BENCH_SECOND;
+	bench_restart(&b, &bench_rules);
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+	bench_pass(&b, 122 * BENCH_SECOND);
+	assert_int_equal(bench_state(&b), WIRE_STATE_STALE);
+}
+
+/* A batch that fails is read again from the store; the deadline in it is by a wall clock that has been set since. */
+static void clock_set_before_a_batch_that_fails(void **state)
+{
+	const uint64_t day = 86400u * BENCH_SECOND;
+	struct wire_message wait = { .type = WIRE_WAIT };
+
+	for (int back = 0; back < 2; back++) {
+		measure(2);
+		bench_greet(&b);
+		bench_prove(&b);
+		b.now.real += back ? -day : day;
+		b.fail_commit = ENOSPC;
+		bytes_copy(wait.wait.session, b.session, sizeof(b.session));
+		assert_int_equal(bench_send(&b, &wait), -ENOSPC);
+		b.fail_commit = 0;
+		bench_pass(&b, 120 * BENCH_SECOND);
+		assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+		bench_pass(&b, 2 * BENCH_SECOND);
+		assert_int_equal(bench_state(&b), WIRE_STATE_STALE);
+		close_bench(state);
+		open_bench(state);
+	}
+}
+
 static void never_proven_is_stale_too(void **state unused_)
 {
 	bench_greet(&b);
@@ -482,7 +515,6 @@ int main(void)
 		TEST(listed_key_is_taken),
 		TEST(listed_for_another_id),
 		TEST(bad_lists_are_refused),
-		TEST(other_key_under_a_known_id),
 		TEST(id_is_computed_not_believed),
 		TEST(test_source_needs_permission),
 		TEST(hello_that_does_not_fit),
@@ -500,8 +532,11 @@ int main(void)
 		TEST(bank_does_not_change_within_a_boot),
 		TEST(a_shorter_list_than_stored),
 		TEST(heartbeat_challenges),
+		TEST(quote_behind_two_challenges),
 		TEST(silence_is_stale_until_proof),
 		TEST(proof_counts_from_its_nonce),
+		TEST(clock_set_back_while_down),
+		TEST(clock_set_before_a_batch_that_fails),
 		TEST(never_proven_is_stale_too),
 		TEST(goodbye),
 	};

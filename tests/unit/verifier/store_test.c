@@ -364,6 +364,84 @@ static void a_newer_schema_is_refused(void **state unused_)
 	bench_restart(&b, &bench_rules);
 }
 
+/* A database as the program of schema 1 left it: tests/vectors/store. extra: executed behind it. */
+static void lay_schema_1(const char *extra)
+{
+	cleanup_writer_ struct writer text = WRITER(1u << 20);
+	sqlite3 *db = NULL;
+
+	pipeline_free(&b.pipeline);
+	store_close(&b.store);
+	remove_database();
+	assert_int_equal(read_file(TESTS_DIR "/vectors/store/schema1.sql", &text), 0);
+	write_fmt(&text, "%s", extra);
+	assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, writer_cstr(&text), NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* The first number that a query gives. */
+static int64_t ask(const char *query)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	int64_t v;
+
+	assert_int_equal(sqlite3_open(database, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	v = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return v;
+}
+
+static void an_older_schema_is_brought_up(void **state unused_)
+{
+	for (int round = 0; round < 2; round++) { /* the second time there is nothing to do */
+		if (round == 0)
+			lay_schema_1("");
+		bench_restart(&b, &bench_rules);
+		assert_int_equal(bench_state(&b), WIRE_STATE_WARNING);
+		assert_string_equal(bench_attester(&b)->label, "host-1");
+		assert_int_equal(bench_attester(&b)->boot->proven, 3);
+		assert_int_equal(bench_findings(&b, REASON_VIOLATION), 1);
+		assert_int_equal(ask("PRAGMA user_version"), STORE_SCHEMA);
+		assert_int_equal(ask("SELECT status FROM attesters"), 1); /* enrolled */
+		assert_int_equal(ask("SELECT changed = enrolled FROM attesters"), 1);
+	}
+}
+
+/* The tables of a database that was brought up are those of a fresh one. */
+static void old_and_fresh_schema_are_the_same(void **state unused_)
+{
+	static const char count[] = "SELECT count(*) FROM sqlite_schema s, pragma_table_info(s.name) c";
+	static const char hash[] = "SELECT sum(length(s.name) * 31 + unicode(substr(c.name, 1, 1)) * 7 + unicode(substr(c.name, -1)))"
+				   " FROM sqlite_schema s, pragma_table_info(s.name) c";
+	int64_t fresh[2] = { ask(count), ask(hash) };
+
+	lay_schema_1("");
+	bench_restart(&b, &bench_rules);
+	assert_int_equal(ask(count), fresh[0]);
+	assert_int_equal(ask(hash), fresh[1]);
+}
+
+static void a_migration_that_fails_changes_nothing(void **state unused_)
+{
+	struct store *s = NULL;
+	const char *why = "";
+
+	lay_schema_1("CREATE TABLE enrolments (x);"); /* in the way of the last step */
+	assert_int_equal(store_sqlite_open(&s, database, &why), -EIO);
+	assert_null(s);
+	assert_true(*why);
+	assert_int_equal(ask("PRAGMA user_version"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM pragma_table_info('attesters') WHERE name = 'status'"), 0);
+	assert_int_equal(ask("SELECT count(*) FROM attesters"), 1);
+	remove_database();
+	bench_restart(&b, &bench_rules);
+}
+
 static void damage_is_for_one_attester_and_healed(void **state unused_)
 {
 	sqlite3 *db = NULL;
@@ -404,6 +482,9 @@ int main(void)
 		TEST(a_copy_taken_while_it_runs),
 		TEST(only_the_owner_reads_it),
 		TEST(a_newer_schema_is_refused),
+		TEST(an_older_schema_is_brought_up),
+		TEST(old_and_fresh_schema_are_the_same),
+		TEST(a_migration_that_fails_changes_nothing),
 		TEST(damage_is_for_one_attester_and_healed),
 	};
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "imastream/limits.h"
 #include "unit/wire/block_helper.h"
+#include "wire/dictionary.h"
 
 static struct wire_unpack *unpacker(void)
 {
@@ -46,13 +47,15 @@ static int take(struct bytes block)
 	return WIRE_BLOCK_OK;
 }
 
+static uint8_t format = WIRE_BLOCK_FORMAT; /* of frames made by hand */
+
 /* format, reference, frame of the plain bytes */
 static void frame(struct writer *w, struct bytes plain)
 {
 	size_t room = ZSTD_compressBound(plain.n), n;
 
 	writer_reset(w);
-	write_u8(w, WIRE_BLOCK_FORMAT);
+	write_u8(w, format);
 	write_u8(w, 0);
 	n = ZSTD_compress(write_space(w, room), room, plain.p, plain.n, 3);
 	assert_false(ZSTD_isError(n));
@@ -306,9 +309,11 @@ static void test_outer(void **state)
 	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_OK);
 	for (size_t n = 0; n < w.n; n++)
 		assert_int_not_equal(take((struct bytes){ w.p, n }), WIRE_BLOCK_OK);
-	w.p[0] = WIRE_BLOCK_FORMAT + 1;
+	w.p[0] = WIRE_BLOCK_FORMAT_KNOWN + 1;
 	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_UNSUPPORTED);
-	w.p[0] = WIRE_BLOCK_FORMAT;
+	w.p[0] = WIRE_BLOCK_FORMAT_BARE - 1;
+	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_UNSUPPORTED);
+	w.p[0] = format;
 	w.p[1] = 1;
 	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_UNSUPPORTED);
 	w.p[1] = 0x80;
@@ -320,7 +325,7 @@ static void test_outer(void **state)
 	write_bytes(&w, w.p + 2, w.n - 2); /* a second frame */
 	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_MALFORMED);
 	assert_non_null(big);
-	big[0] = WIRE_BLOCK_FORMAT;
+	big[0] = format;
 	assert_int_equal(take((struct bytes){ big, LIMIT_BLOCK_PACKED }), WIRE_BLOCK_MALFORMED);
 	assert_int_equal(take((struct bytes){ big, LIMIT_BLOCK_PACKED + 1 }), WIRE_BLOCK_TOO_LARGE);
 	free(big);
@@ -331,14 +336,14 @@ static int take_frame(uint8_t descriptor, int window, int dictionary, uint64_t s
 {
 	cleanup_writer_ struct writer w = WRITER(8u << 20);
 
-	write_u8(&w, WIRE_BLOCK_FORMAT);
+	write_u8(&w, format);
 	write_u8(&w, 0);
 	write_u32le(&w, 0xfd2fb528);
 	write_u8(&w, descriptor);
 	if (window >= 0)
 		write_u8(&w, (uint8_t)window);
-	if (dictionary >= 0)
-		write_u8(&w, (uint8_t)dictionary);
+	for (int i = 0; dictionary >= 0 && i < 4 && i < 1 << (descriptor & 3) >> 1; i++)
+		write_u8(&w, (uint8_t)(dictionary >> 8 * i));
 	for (size_t i = 0; i < size_n; i++)
 		write_u8(&w, (uint8_t)(size >> 8 * i));
 	write_u8(&w, (uint8_t)(1 | content.n << 3)); /* last, raw */
@@ -372,12 +377,17 @@ static void test_zstd(void **state)
 	assert_int_equal(take_frame(0xc0, (LIMIT_ZSTD_WINDOW_LOG - 10) << 3, -1, p.n, 8, p), WIRE_BLOCK_OK);
 	assert_int_equal(take_frame(0xc0, (LIMIT_ZSTD_WINDOW_LOG - 10) << 3 | 1, -1, p.n, 8, p), WIRE_BLOCK_MALFORMED);
 	assert_int_equal(take_frame(0xc0, 0xff, -1, p.n, 8, p), WIRE_BLOCK_MALFORMED);
-	/* a dictionary that nobody has; reserved bit */
+	/* a dictionary that nobody has, none by its number, and the one of formats 3 and 4; reserved bit */
 	assert_int_equal(take_frame(0x21, -1, 7, p.n, 1, p), WIRE_BLOCK_MALFORMED);
+	assert_int_equal(take_frame(0x21, -1, 0, p.n, 1, p), WIRE_BLOCK_MALFORMED);
+	assert_int_equal(take_frame(0x23, -1, (int)ZSTD_getDictID_fromDict(wire_dictionary, sizeof(wire_dictionary)), p.n, 1, p),
+			 WIRE_BLOCK_MALFORMED);
 	assert_int_equal(take_frame(0x28, -1, -1, p.n, 1, p), WIRE_BLOCK_MALFORMED);
 	/* no frame at all; a skippable one */
-	assert_int_equal(take((struct bytes){ (const uint8_t *)"\1\0\0\0\0\0", 6 }), WIRE_BLOCK_MALFORMED);
-	write_bytes(&w, "\1\0", 2);
+	write_u8(&w, format);
+	write_bytes(&w, "\0\0\0\0\0", 5);
+	assert_int_equal(take(writer_view(&w)), WIRE_BLOCK_MALFORMED);
+	w.n = 2;
 	write_u32le(&w, ZSTD_MAGIC_SKIPPABLE_START);
 	write_u32le(&w, (uint32_t)p.n);
 	write_bytes(&w, p.p, p.n);
@@ -387,7 +397,8 @@ static void test_zstd(void **state)
 	assert_non_null(bomb);
 	for (int honest = 0; honest <= 1; honest++) {
 		writer_reset(&w);
-		write_bytes(&w, "\1\0", 2);
+		write_u8(&w, format);
+		write_u8(&w, 0);
 		room = 1u << 20;
 		ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, honest);
 		n = ZSTD_compress2(zstd, write_space(&w, room), room, bomb, 64u << 20);
@@ -397,6 +408,14 @@ static void test_zstd(void **state)
 	}
 	free(bomb);
 	ZSTD_freeCCtx(zstd);
+}
+
+static void test_zstd_bare(void **state)
+{
+	format = WIRE_BLOCK_FORMAT_BARE;
+	test_zstd(state);
+	test_outer(state);
+	format = WIRE_BLOCK_FORMAT;
 }
 
 /* One bit wrong anywhere: refused or read as other entries, never a crash (ASan, UBSan). */
@@ -427,7 +446,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layout), cmocka_unit_test(test_plain_length), cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_sum_limit),    cmocka_unit_test(test_outer),
-		cmocka_unit_test(test_zstd),   cmocka_unit_test(test_bit_flips),
+		cmocka_unit_test(test_zstd),
+		cmocka_unit_test(test_zstd_bare),   cmocka_unit_test(test_bit_flips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, drop_unpacker);

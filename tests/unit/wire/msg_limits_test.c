@@ -45,6 +45,8 @@ static void test_byte_limits(void **state)
 	TRY_BYTES(WIRE_HELLO, hello, ak_public, LIMIT_PUBLIC);
 	TRY_BYTES(WIRE_HELLO, hello, ek_public, LIMIT_PUBLIC);
 	TRY_BYTES(WIRE_HELLO, hello, ek_cert, LIMIT_CERT);
+	TRY_BYTES(WIRE_HELLO, hello, ek_chain, LIMIT_EK_CHAIN);
+	TRY_BYTES(WIRE_HELLO, hello, iak_cert, LIMIT_CERT);
 	TRY_BYTES(WIRE_HELLO, hello, label, LIMIT_LABEL);
 	TRY_BYTES(WIRE_HELLO, hello, kernel, LIMIT_LABEL);
 	TRY_BYTES(WIRE_ACTIVATE, activate, hello.label, LIMIT_LABEL);
@@ -58,9 +60,12 @@ static void test_byte_limits(void **state)
 	TRY_BYTES(WIRE_CHALLENGE, challenge, secret, LIMIT_CREDENTIAL);
 	TRY_BYTES(WIRE_REJECT, reject, detail, LIMIT_LABEL);
 	TRY_BYTES(WIRE_DIRECTIVE, directive, policy, LIMIT_LABEL);
+	TRY_BYTES(WIRE_CHUNK, chunk, data, LIMIT_CHUNK);
 	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_AK_PUBLIC, LIMIT_PUBLIC);
 	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_EK_PUBLIC, LIMIT_PUBLIC);
 	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_EK_CERT, LIMIT_CERT);
+	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_EK_CHAIN, LIMIT_EK_CHAIN);
+	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_IAK_CERT, LIMIT_CERT);
 	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_LABEL, LIMIT_LABEL);
 	try_bytes_decoder(GOLD_hello, WIRE_HELLO_KEY_KERNEL, LIMIT_LABEL);
 	try_bytes_decoder(GOLD_activate, WIRE_ACTIVATE_KEY_SECRET, LIMIT_CREDENTIAL_SECRET);
@@ -73,6 +78,7 @@ static void test_byte_limits(void **state)
 	try_bytes_decoder(GOLD_challenge, WIRE_CHALLENGE_KEY_SECRET, LIMIT_CREDENTIAL);
 	try_bytes_decoder(GOLD_reject, WIRE_REJECT_KEY_DETAIL, LIMIT_LABEL);
 	try_bytes_decoder(GOLD_directive, WIRE_DIRECTIVE_KEY_POLICY, LIMIT_LABEL);
+	try_bytes_decoder(GOLD_chunk, WIRE_CHUNK_KEY_DATA, LIMIT_CHUNK);
 }
 
 static void test_fixed_sizes(void **state)
@@ -136,7 +142,8 @@ static void test_number_limits(void **state)
 		const char *gold;
 		uint64_t key;
 	} indexes[] = {
-		{ GOLD_hello, WIRE_HELLO_KEY_LIST_LENGTH }, { GOLD_entries, WIRE_ENTRIES_KEY_FIRST },
+		{ GOLD_hello, WIRE_HELLO_KEY_LIST_LENGTH }, { GOLD_hello, WIRE_HELLO_KEY_LIST_FIRST },
+		{ GOLD_entries, WIRE_ENTRIES_KEY_FIRST },
 		{ GOLD_entries, WIRE_ENTRIES_KEY_FLOOR },   { GOLD_quote, WIRE_QUOTE_KEY_SEQ },
 		{ GOLD_quote, WIRE_QUOTE_KEY_SURELY },	    { GOLD_quote, WIRE_QUOTE_KEY_FIRST },
 		{ GOLD_welcome, WIRE_WELCOME_KEY_RESUME },  { GOLD_ack, WIRE_ACK_KEY_NEXT },
@@ -257,9 +264,41 @@ static void test_encoder_refuses(void **state)
 	assert_int_equal(writer_status(&small), -EMSGSIZE);
 }
 
+/* A reference set is named by digest and size, or not at all; offsets end with the largest set. */
+static void test_reference_limits(void **state)
+{
+	cleanup_writer_ struct writer w = WRITER(LIMIT_MESSAGE);
+	struct wire_message m = sample(WIRE_WELCOME);
+
+	(void)state;
+	m.welcome.reference_size = 0;
+	assert_encoder_refuses(&m);
+	m = sample(WIRE_DIRECTIVE);
+	m.directive.has_reference = false;
+	assert_encoder_refuses(&m);
+	m.directive.reference_size = 0;
+	wire_encode(&w, &m);
+	assert_int_equal(writer_status(&w), 0);
+	assert_int_equal(outcome(writer_view(&w)), WIRE_DECODE_OK);
+	m = sample(WIRE_FETCH);
+	m.fetch.offset = LIMIT_REFERENCE;
+	writer_reset(&w);
+	wire_encode(&w, &m);
+	assert_int_equal(outcome(writer_view(&w)), WIRE_DECODE_OK);
+	m.fetch.offset++;
+	assert_encoder_refuses(&m);
+	m = sample(WIRE_CHUNK);
+	m.chunk.offset = (uint64_t)LIMIT_REFERENCE + 1;
+	assert_encoder_refuses(&m);
+	m = sample(WIRE_CHUNK);
+	m.chunk.data.n = 0;
+	assert_encoder_refuses(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reference_limits),
 		cmocka_unit_test(test_byte_limits),
 		cmocka_unit_test(test_fixed_sizes),
 		cmocka_unit_test(test_number_limits),

@@ -14,15 +14,16 @@
 #include "wire/msg.h"
 
 #define GOLD_hello \
-	"8201af0101025820404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0349616b2d7075626c69" \
+	"8201b20101025820404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0349616b2d7075626c69" \
 	"630449656b2d7075626c69630547656b2d6365727406476e6f64652d31370745362e312e30080b091904ff0a1912d50b070c" \
 	"030d030e020fa2005820a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0075820a7a7a7a7a7" \
-	"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7"
+	"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a71048656b2d636861696e114869616b2d636572741211"
 #define GOLD_activate \
-	"8202a201af0101025820404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0349616b2d707562" \
+	"8202a201b20101025820404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0349616b2d707562" \
 	"6c69630449656b2d7075626c69630547656b2d6365727406476e6f64652d31370745362e312e30080b091904ff0a1912d50b" \
 	"070c030d030e020fa2005820a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0075820a7a7a7" \
-	"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a70246736563726574"
+	"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a71048656b2d636861696e114869616b2d63657274121102" \
+	"46736563726574"
 #define GOLD_entries \
 	"8203a70150101112131415161718191a1b1c1d1e1f02191000031910040445626c6f636b0583000119012c060207190384"
 #define GOLD_quote \
@@ -33,8 +34,9 @@
 #define GOLD_wait \
 	"8205a10150101112131415161718191a1b1c1d1e1f"
 #define GOLD_welcome \
-	"821820a70150101112131415161718191a1b1c1d1e1f025820202122232425262728292a2b2c2d2e2f303132333435363738" \
-	"393a3b3c3d3e3f0318ff04497368613235363a30300519ea60061a0014000007191000"
+	"821820a90150101112131415161718191a1b1c1d1e1f025820202122232425262728292a2b2c2d2e2f303132333435363738" \
+	"393a3b3c3d3e3f0318ff04497368613235363a30300519ea60061a0014000007191000085820606162636465666768696a6b" \
+	"6c6d6e6f707172737475767778797a7b7c7d7e7f091a00186a0c"
 #define GOLD_challenge \
 	"821821a20144626c6f620249656e63727970746564"
 #define GOLD_reject \
@@ -45,8 +47,13 @@
 #define GOLD_resume \
 	"821824a2011a0001000002184c"
 #define GOLD_directive \
-	"821825a30105025820202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f03497368613235363a" \
-	"3030"
+	"821825a5010d025820202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f03497368613235363a" \
+	"3030045820606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f051a00186a0c"
+#define GOLD_fetch \
+	"8206a30150101112131415161718191a1b1c1d1e1f025820606162636465666768696a6b6c6d6e6f70717273747576777879" \
+	"7a7b7c7d7e7f031a00010000"
+#define GOLD_chunk \
+	"821826a2011a00010000024464617461"
 
 static inline struct bytes lit(const char *s)
 {
@@ -75,6 +82,9 @@ static inline struct wire_hello sample_hello(void)
 	memset(boot_values[1], 0xa7, 32);
 	h.boot_pcrs[0] = (struct wire_pcr){ 0, { boot_values[0], 32 } };
 	h.boot_pcrs[1] = (struct wire_pcr){ 7, { boot_values[1], 32 } };
+	h.ek_chain = lit("ek-chain");
+	h.iak_cert = lit("iak-cert");
+	h.list_first = 17;
 	return h;
 }
 
@@ -85,7 +95,8 @@ static const struct {
 	{ WIRE_HELLO, GOLD_hello },	  { WIRE_ACTIVATE, GOLD_activate },   { WIRE_ENTRIES, GOLD_entries },
 	{ WIRE_QUOTE, GOLD_quote },	  { WIRE_WAIT, GOLD_wait },	      { WIRE_WELCOME, GOLD_welcome },
 	{ WIRE_CHALLENGE, GOLD_challenge }, { WIRE_REJECT, GOLD_reject },     { WIRE_ACK, GOLD_ack },
-	{ WIRE_RESUME, GOLD_resume },	  { WIRE_DIRECTIVE, GOLD_directive },
+	{ WIRE_RESUME, GOLD_resume },	  { WIRE_DIRECTIVE, GOLD_directive }, { WIRE_FETCH, GOLD_fetch },
+	{ WIRE_CHUNK, GOLD_chunk },
 };
 
 static inline struct wire_message sample(enum wire_type type)
@@ -139,6 +150,9 @@ static inline struct wire_message sample(enum wire_type type)
 		m.welcome.heartbeat_ms = 60000;
 		m.welcome.max_message = 1310720;
 		m.welcome.max_block_entries = 4096;
+		m.welcome.has_reference = true;
+		fill_up(m.welcome.reference, 32, 0x60);
+		m.welcome.reference_size = 1600012;
 		break;
 	case WIRE_CHALLENGE:
 		m.challenge.credential_blob = lit("blob");
@@ -163,10 +177,22 @@ static inline struct wire_message sample(enum wire_type type)
 		m.resume.reason = 76;
 		break;
 	case WIRE_DIRECTIVE:
-		m.directive.flags = WIRE_DIRECTIVE_QUOTE | WIRE_DIRECTIVE_POLICY;
+		m.directive.flags = WIRE_DIRECTIVE_QUOTE | WIRE_DIRECTIVE_POLICY | WIRE_DIRECTIVE_REFERENCE;
 		m.directive.has_nonce = true;
 		fill_up(m.directive.nonce, 32, 0x20);
 		m.directive.policy = lit("sha256:00");
+		m.directive.has_reference = true;
+		fill_up(m.directive.reference, 32, 0x60);
+		m.directive.reference_size = 1600012;
+		break;
+	case WIRE_FETCH:
+		fill_up(m.fetch.session, 16, 0x10);
+		fill_up(m.fetch.reference, 32, 0x60);
+		m.fetch.offset = 65536;
+		break;
+	case WIRE_CHUNK:
+		m.chunk.offset = 65536;
+		m.chunk.data = lit("data");
 		break;
 	}
 	return m;

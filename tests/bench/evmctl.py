@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The whole of `imastream log verify` against the whole of `evmctl ima_measurement` (ima-evm-utils) on one list of 100,000
+entries, which both compare with the same value of PCR 10: start, reading, replay, answer. In turn; the best of several, by
+processor time, counts. evmctl knows no policies, so ours has none here.
+
+Appends to build/bench/results.jsonl, or to what IMASTREAM_BENCH_RESULTS names.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+from stream_list import Oracle, boot_aggregate, digest_of, ima_ng, path_of  # noqa: E402
+
+TOP = os.path.join(HERE, "..", "..")
+ENTRIES, ROUNDS = 100000, 5
+
+
+def prepare(folder):
+    """The list, evmctl's file of PCR values, and PCR 10."""
+    oracle = Oracle(("sha256",))
+    with open(folder + "/list", "wb") as f:
+        for i in range(ENTRIES):
+            entry = ima_ng(path_of(i), digest_of(i)) if i else boot_aggregate()
+            oracle.add(entry)
+            f.write(entry.wire)
+    with open(folder + "/pcrs", "w", encoding="utf-8") as f:
+        for i in range(24):
+            value = oracle.value["sha256"] if i == 10 else bytes(32)
+            f.write("PCR-%02d: %s\n" % (i, value.hex(" ").upper()))
+    return oracle.hex("sha256")
+
+
+def cpu_ms(argv):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    r = subprocess.run(argv, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if r.returncode:
+        sys.exit("evmctl.py: %s: exit status %d: %s" % (argv[0], r.returncode, (r.stderr or r.stdout)[-500:]))
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def result(bench, value, gate=None, baseline=None, ratio=None):
+    ok = gate is None or value <= gate
+    print("  %-30s %12.2f %-4s %8s  %-6s %s" % (bench, value, "ms", "-" if gate is None else "%.0f" % gate,
+                                                "" if gate is None else "pass" if ok else "MISSED",
+                                                "%.2f x %s" % (ratio, baseline) if baseline else ""), flush=True)
+    path = os.environ.get("IMASTREAM_BENCH_RESULTS") or TOP + "/build/bench/results.jsonl"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "a", encoding="utf-8") as f:
+        f.write(json.dumps({"bench": bench, "value": round(value, 3), "unit": "ms", "gate": gate, "pass": ok,
+                            "baseline": baseline, "ratio": ratio and round(ratio, 4)}) + "\n")
+    return ok
+
+
+def main():
+    if not shutil.which("evmctl"):
+        print("  evmctl is not installed: tools/setup --need test")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="imastream-evmctl-") as folder:
+        value = prepare(folder)
+        ours = [TOP + "/build/bin/imastream", "log", "verify", folder + "/list", "--pcr", "sha256:" + value]
+        theirs = ["evmctl", "ima_measurement", "--pcrs", "sha256,%s/pcrs" % folder, folder + "/list"]
+        times = [(cpu_ms(theirs), cpu_ms(ours)) for _ in range(ROUNDS)]
+    evmctl, imastream = min(t[0] for t in times), min(t[1] for t in times)
+    result("verify-evmctl-100k", evmctl)
+    return 0 if result("verify-log-verify-100k", imastream, None, "evmctl ima_measurement", imastream / evmctl) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
