@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hostile import GOOD, Puppet, Stage, expect, measured, pause, refused, status_text  # noqa: E402
-from stream import Collector, Failure, Scenarios, Tpm, Verifier, scaled  # noqa: E402
+from stream import Collector, Failure, Scenarios, Tpm, Verifier, scaled, wait_for  # noqa: E402
 
 EVIL = "/tmp/evil"
 
@@ -321,8 +321,7 @@ def reset_hides_nothing(b):
             "list-truncated", "list-unreached", "quote-restart-count")
     expect("it is not trusted by that", s.seen()["state"] in ("untrusted", "stale", "rebooting"), True)
     p.honest()
-    if not [e for e in s.v.events() if e["event"] == "rebooted"]:
-        raise Failure("no event says that the TPM was reset")
+    wait_for("an event says that the TPM was reset", lambda: [e for e in s.v.events() if e["event"] == "rebooted"])
     expect("what it did before is still told", [e["path"] for e in s.findings("digest-unknown")], [EVIL])
 
 
