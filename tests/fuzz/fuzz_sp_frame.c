@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A stream from a peer. First byte: bit 0 IPC, the rest how the stream is cut into pieces. However it is cut, the same
- * requests come out; what is held is never much more than what came. */
+/* A stream from a peer. First byte: bit 0 IPC, bit 7 a peer that answers, the rest how the stream is cut into pieces.
+ * However it is cut, the same messages come out; what is held is never much more than what came. */
 #include "imastream/limits.h"
-#include "net/server_frame.h"
+#include "net/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -13,13 +13,13 @@ static void check(bool ok)
 }
 
 /* All that comes out, one behind the other, and the last word at the end. */
-static void run(struct writer *out, bool ipc, struct bytes stream, size_t piece)
+static void run(struct writer *out, unsigned int how, struct bytes stream, size_t piece)
 {
 	struct reader in = reader_of(stream);
 	struct sp_decoder d;
 	int r = SP_MORE;
 
-	sp_decoder_init(&d, ipc);
+	sp_decoder_init(&d, how & 0x80 ? SP_REP : SP_REQ, how & 1);
 	while (r != SP_BAD && reader_left(&in) > 0) {
 		struct reader part = reader_of(read_bytes(&in, MIN(piece, reader_left(&in))));
 
@@ -52,8 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!reader_ok(&r) || size > (1u << 20))
 		return 0;
-	run(&whole, how & 1, stream, stream.n + 1);
-	run(&cut, how & 1, stream, 1 + how / 2);
+	run(&whole, how, stream, stream.n + 1);
+	run(&cut, how, stream, 1 + how % 0x80 / 2);
 	check(writer_status(&whole) == 0 && writer_status(&cut) == 0);
 	/* SP_MORE or SP_MESSAGE at the end depends on nothing but the stream, and so does all else. */
 	check(whole.n == cut.n && bytes_equal(whole.p, cut.p, whole.n));

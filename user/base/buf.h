@@ -116,6 +116,14 @@ static inline struct bytes writer_view(const struct writer *w)
 {
 	return (struct bytes){ w->p, w->n };
 }
+/* Hands the memory on; w is empty then. */
+static inline struct writer writer_take(struct writer *w)
+{
+	struct writer taken = *w;
+
+	*w = WRITER(w->max);
+	return taken;
+}
 /* 0, or the first failure as a negative errno. */
 static inline must_use_ int writer_status(const struct writer *w)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* imastream-collector: one per host. Exit status: 0 ended on request, 1 failure, 2 usage. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "collector/pipeline.h"
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
 	struct collector_options o = { 0 };
 	int r = collector_options_load(&o, argc, argv, &text), status = 1;
 	const char *shown = writer_cstr(&text);
+
+	signal(SIGPIPE, SIG_IGN); /* TLS writes with write(); a connection that is gone shows as an error */
 
 	switch (r) {
 	case OPTIONS_RUN:

@@ -32,7 +32,7 @@ must_use_ int net_tls_own_cert(nng_tls_config *config, const char *cert, const c
  * that was bound, to be freed by the caller. */
 must_use_ int net_listen(nng_socket s, const char *url, const struct net_tls *tls, char **bound_url, const char **why);
 
-/* Starts a dialer in the background. */
+/* Starts a dialer of nng's in the background. */
 must_use_ int net_dial(nng_socket s, const char *url, const struct net_tls *tls);
 
 /* Closes s and waits until no callback of it can run any more. false: nng did not end (a mistake of its own, see

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng's protocols behind three small objects. All completions reach the caller's loop through an eventfd; no thread but the
+/* nng's protocols behind four small objects. All that happens reaches the caller's loop through one descriptor; no thread but the
  * caller's runs code beyond queueing. URLs: tls+tcp://, tcp://, ipc://. Only this folder includes nng headers. */
 #pragma once
 
@@ -21,18 +21,20 @@ bool net_url_known(const char *url);
 /* Threads: each object belongs to one thread; different objects may belong to different threads. TLS is never used
  * without authentication of the server: clients need `ca`, servers need `cert` and `key`, else -EINVAL. */
 
-/* ---- client: nng REQ with independent request slots (contexts) ---- */
+/* ---- client: the REQ side, on a socket of its own, with independent request slots. It does its work, dialling too, within these
+ * functions: the owner watches net_client_fd() and calls net_client_next() ---- */
 #define NET_SLOTS 3
 enum { NET_SLOT_EVIDENCE = 0, NET_SLOT_WAIT = 1, NET_SLOT_FETCH = 2 };
 struct net_client;
-/* Dials in the background (reconnects with back-off by itself, at most 2 s). */
+/* Dials at once, and again with a growing pause (at most 2 s, with jitter) while nobody answers. -EINVAL, -EOPNOTSUPP: not an address
+ * to dial. With TLS the caller's program must ignore SIGPIPE. */
 must_use_ int net_client_new(struct net_client **out, const char *url, const struct net_tls *tls);
 void net_client_free(struct net_client **c);
-/* epoll-able: readable when net_client_next() has something, and when the connection came or went; stays readable until
- * net_client_next() has returned false. */
+/* epoll-able: readable when net_client_next() has something to do or to give, and when the connection came or went; stays readable
+ * until net_client_next() has returned false. */
 int net_client_fd(const struct net_client *c);
-/* Starts a request in a free slot; the bytes are copied. The request is re-sent by nng when the connection changes
- * (requests are idempotent). -EBUSY when the slot is taken (until net_client_next() has reported it), -EMSGSIZE past
+/* Starts a request in a free slot; the bytes are copied. The request is sent again when the connection changes (requests are
+ * idempotent). -EBUSY when the slot is taken (until net_client_next() has reported it), -EMSGSIZE past
  * LIMIT_MESSAGE. timeout_ms: answer with status -ETIMEDOUT after that, connected or not; 0: no limit. */
 must_use_ int net_client_request(struct net_client *c, unsigned int slot, struct bytes message, uint32_t timeout_ms);
 bool net_client_busy(const struct net_client *c, unsigned int slot);
@@ -40,14 +42,14 @@ bool net_client_busy(const struct net_client *c, unsigned int slot);
 void net_client_cancel(struct net_client *c, unsigned int slot);
 struct net_completion {
 	unsigned int slot;
-	int status;	      /* 0, or negative errno: -ETIMEDOUT, -ECONNRESET (issue again), -ECONNREFUSED ... */
+	int status;	      /* 0, or -ETIMEDOUT */
 	struct bytes message; /* valid until the next net_client_next() or net_client_free() */
 };
-/* true and *out, or false: nothing more now. Clears the eventfd. */
+/* Does what is due. true and *out, or false: nothing more now. */
 bool net_client_next(struct net_client *c, struct net_completion *out);
 /* Gives up the connection and dials again; pending requests are sent again. For a peer that no longer answers. */
 void net_client_redial(struct net_client *c);
-/* Connected now (pipe events), and bytes sent/received so far (payload). */
+/* Connected now (the peer has said hello), and bytes sent/received so far (payload). */
 bool net_client_connected(const struct net_client *c);
 void net_client_bytes(const struct net_client *c, uint64_t *sent, uint64_t *received);
 

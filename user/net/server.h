@@ -13,7 +13,7 @@
 
 #include "imastream/limits.h"
 #include "net/net.h"
-#include "net/server_frame.h"
+#include "net/frame.h"
 
 TAILQ_HEAD(conn_list, conn);
 
@@ -164,18 +164,6 @@ void hub_stop(struct hub *h);
 /* ---- server_listen.c ---- */
 must_use_ int listener_new(struct listener **out, const char *url, const struct net_tls *tls, const char **why);
 void listener_free(struct listener **l);
-
-/* ---- server_tls.c ---- */
-must_use_ int server_tls_new(SSL_CTX **out, const struct net_tls *tls);
-/* A server's end on fd; fd stays the caller's. */
-must_use_ int server_tls_attach(SSL **out, SSL_CTX *ctx, int fd);
-/* 1: done; 0: later (*want_write: when there is room in the socket); negative errno: give up. */
-must_use_ int server_tls_handshake(SSL *ssl, bool *want_write);
-bool server_tls_peer_verified(SSL *ssl);
-/* As recv() and send(): bytes, 0 (end, recv only), negative errno. -EAGAIN: later, as above. */
-must_use_ ssize_t server_tls_recv(SSL *ssl, void *p, size_t n, bool *want_write);
-must_use_ ssize_t server_tls_send(SSL *ssl, const void *p, size_t n, bool *want_write);
-void server_tls_free(SSL **ssl);
 
 /* ---- server_conn.c: I/O thread ---- */
 /* Closes the connection that has had no request open for longest, if that is longer than the patience. true: a place and a

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "net/server.h"
+#include "net/stream_tls.h"
 
 #define SMALL_READ 4096u       /* at most this much is taken behind the end of a message */
 #define READS_PER_TURN 16u     /* then the others have their turn */
@@ -96,7 +97,7 @@ static void conn_close(struct conn *c)
 		return;
 	c->stage = CONN_DEAD;
 	atomic_store(&c->gone, true);
-	server_tls_free(&c->ssl);
+	stream_tls_free(&c->ssl);
 	fd_cleanup(&c->fd); /* and epoll forgets it */
 	sp_decoder_free(&c->in);
 	account(c, before);
@@ -141,7 +142,7 @@ static ssize_t stream_recv(struct conn *c, void *p, size_t n)
 	ssize_t r;
 
 	if (c->ssl)
-		return server_tls_recv(c->ssl, p, n, &c->want_write);
+		return stream_tls_recv(c->ssl, p, n, &c->want_write);
 	do
 		r = recv(c->fd, p, n, MSG_DONTWAIT);
 	while (r < 0 && errno == EINTR);
@@ -153,7 +154,7 @@ static ssize_t stream_send(struct conn *c, const void *p, size_t n)
 	ssize_t r;
 
 	if (c->ssl)
-		return server_tls_send(c->ssl, p, n, &c->want_write);
+		return stream_tls_send(c->ssl, p, n, &c->want_write);
 	do
 		r = send(c->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (r < 0 && errno == EINTR);
@@ -193,7 +194,7 @@ static int send_hello(struct conn *c)
 
 	if (c->hello_sent == SP_HELLO_SIZE)
 		return 1;
-	sp_hello(hello);
+	sp_hello(hello, SP_REP);
 	r = send_rest(c, (struct bytes){ hello, sizeof(hello) }, &sent);
 	c->hello_sent = (unsigned int)sent;
 	return r;
@@ -360,11 +361,11 @@ static int handshake(struct conn *c)
 	if (c->stage != CONN_TLS)
 		return 1;
 	c->want_write = false;
-	r = server_tls_handshake(c->ssl, &c->want_write);
+	r = stream_tls_handshake(c->ssl, &c->want_write);
 	if (r != 1)
 		return r;
 	c->stage = CONN_OPEN;
-	c->verified = server_tls_peer_verified(c->ssl);
+	c->verified = stream_tls_peer_verified(c->ssl);
 	return send_hello(c) < 0 ? -EPIPE : 1;
 }
 
@@ -452,7 +453,7 @@ static int open_stream(struct conn *c, const struct listener *l)
 		ask_for_user(c);
 	}
 	if (l->tls) {
-		r = server_tls_attach(&c->ssl, l->tls, c->fd);
+		r = stream_tls_accept(&c->ssl, l->tls, c->fd);
 		if (r < 0)
 			return r;
 		c->stage = CONN_TLS;
@@ -482,7 +483,7 @@ void conn_start(struct net_server *s, const struct listener *l, int fd)
 	}
 	*c = (struct conn){ .source = { SOURCE_CONN }, .stage = CONN_OPEN, .ipc = l->ipc, .fd = fd, .server = s,
 			    .id = ++s->next_id };
-	sp_decoder_init(&c->in, l->ipc);
+	sp_decoder_init(&c->in, SP_REQ, l->ipc);
 	TAILQ_INSERT_TAIL(&s->all, c, all_link);
 	s->n_conns++;
 	note_idle(c);

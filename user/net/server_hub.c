@@ -174,7 +174,7 @@ void net_request_reply(struct net_server *s unused_, struct net_request **reques
 	/* What does not fit is not sent at all: nobody would take it. */
 	if (message.n <= LIMIT_MESSAGE) {
 		r->reply = WRITER(LIMIT_MESSAGE + SP_HEAD_SIZE + r->return_address);
-		sp_encode_reply(&r->reply, r->ipc, (struct bytes){ r->body.p, r->return_address }, message);
+		sp_encode(&r->reply, r->ipc, (struct bytes){ r->body.p, r->return_address }, message);
 		if (writer_status(&r->reply) < 0)
 			writer_free(&r->reply);
 	}

@@ -2,6 +2,7 @@
 /* Addresses to listen on. URLs mean what they mean to nng, so that one text serves both ends. */
 #include "net/internal.h"
 #include "net/server.h"
+#include "net/stream_tls.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -151,7 +152,7 @@ static int listen_url(struct listener *l, const char *url, const struct net_tls 
 	}
 	scheme = parts->u_scheme;
 	if (net_url_is_tls(url)) {
-		r = server_tls_new(&l->tls, tls);
+		r = stream_tls_server(&l->tls, tls);
 		if (r < 0) {
 			*why = "TLS needs a certificate, its key, and files that can be read";
 			return r;

@@ -4,14 +4,13 @@
  * engine with the connection's lock held; it never blocks. */
 #include "net/internal.h"
 
-#include <arpa/inet.h>
 #include <nng/supplemental/tls/engine.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include "net/keeper.h"
+#include "net/stream_tls.h"
 
 struct nng_tls_engine_config {
 	SSL_CTX *ctx;
@@ -92,24 +91,12 @@ static int failure(SSL *ssl, int result)
 	return distrust ? NNG_EPEERAUTH : NNG_ECRYPTO;
 }
 
-/* Against the certificate: an address as an IP entry, all else as a DNS entry, which is also told to the server (RFC 6066, 3:
- * addresses are not). */
-static bool expect_server(SSL *ssl, const char *name)
-{
-	uint8_t address[sizeof(struct in6_addr)];
-
-	if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)
-		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
-}
-
 static int conn_init(nng_tls_engine_conn *c, void *stream, nng_tls_engine_config *config)
 {
 	BIO *bio = BIO_new(engine_state.bio);
 	SSL *ssl = SSL_new(config->ctx);
 
-	if (!bio || !ssl || (config->server_name && !expect_server(ssl, config->server_name))) {
+	if (!bio || !ssl || (config->server_name && !net_tls_expect(ssl, config->server_name))) {
 		BIO_free(bio);
 		SSL_free(ssl);
 		return done(false, NNG_ENOMEM);

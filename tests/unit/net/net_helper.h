@@ -50,6 +50,20 @@ static inline struct net_request *await_request(struct net_server *s)
 	return r;
 }
 
+/* The same of a client of ours that has nothing to report meanwhile. */
+static inline struct net_request *await_request_of(struct net_client *c, struct net_server *s)
+{
+	struct pollfd p[2] = { { .fd = net_server_fd(s), .events = POLLIN }, { .fd = net_client_fd(c), .events = POLLIN } };
+	struct net_completion done;
+	struct net_request *r;
+
+	while (!(r = net_server_next(s))) {
+		assert_true(poll(p, 2, PATIENCE_MS) > 0);
+		assert_false(net_client_next(c, &done));
+	}
+	return r;
+}
+
 static inline void await_connected(struct net_client *c, bool want)
 {
 	struct net_completion done;
@@ -86,7 +100,7 @@ static inline void exchange(struct net_client *c, struct net_server *s, const ch
 	struct net_completion done;
 
 	assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text(question), PATIENCE_MS), 0);
-	r = await_request(s);
+	r = await_request_of(c, s);
 	assert_bytes(net_request_message(r), question);
 	net_request_reply(s, &r, text(answer));
 	assert_null(r);

@@ -56,16 +56,6 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* Nothing under way: nng 1.5.2 cannot be trusted to close a connection on which something arrives (user/net/close.c). */
-static void settle(struct net_client *c)
-{
-	struct net_completion done;
-
-	while (net_client_busy(c, 0) || net_client_busy(c, 1))
-		if (!net_client_next(c, &done))
-			is_readable(net_client_fd(c), 100);
-}
-
 /* Requests in both slots; cancels, redials and starts anew now and then; what comes back is what was asked. */
 static void *ask(void *arg)
 {
@@ -89,12 +79,9 @@ static void *ask(void *arg)
 		}
 		if (round % 7 == 3)
 			net_client_cancel(c, round % NET_SLOTS);
-		if (round % 31 == 30) {
-			settle(c);
+		if (round % 31 == 30)
 			net_client_redial(c);
-		}
 		if (round % 47 == 46) {
-			settle(c);
 			net_client_free(&c);
 			continue;
 		}
@@ -107,8 +94,6 @@ static void *ask(void *arg)
 				atomic_fetch_add(&failures, 1);
 		}
 	}
-	if (c)
-		settle(c);
 	net_client_free(&c);
 	return NULL;
 }
@@ -147,11 +132,10 @@ static void test_lifetimes(void **state)
 		struct net_server *s = new_server(place, NULL);
 		struct net_client *c = new_client(place, NULL);
 
-		/* nng 1.5.2 loses memory and more when a connection ends while its first receive begins (user/net/close.c) */
-		await_connected(c, true);
-		usleep(20000);
+		if (i % 5)
+			await_connected(c, true);
 		assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text("x"), 0), 0);
-		if (i % 2)
+		if (i % 2 && i % 5)
 			is_readable(net_server_fd(s), PATIENCE_MS);
 		if (i % 3)
 			net_client_free(&c);

@@ -91,7 +91,7 @@ static void talks(struct net_server *s, const char *url, const struct net_tls *t
 
 	exchange(c, s, "question", "answer");
 	assert_int_equal(net_client_request(c, NET_SLOT_WAIT, text("who"), PATIENCE_MS), 0);
-	r = await_request(s);
+	r = await_request_of(c, s);
 	assert_int_equal(net_request_peer_verified(r), verified);
 	net_request_address(r, address, sizeof(address));
 	assert_memory_equal(address, "127.0.0.1:", 10);

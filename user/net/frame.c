@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/server_frame.h"
+#include "net/frame.h"
 
 #include "imastream/limits.h"
 
-#define PROTOCOL_REQ 0x30u
-#define PROTOCOL_REP 0x31u
 #define IPC_MESSAGE 1u
-#define ID_SIZE 4u
-#define ID_LAST 0x80000000u /* top bit: no hop behind this one */
-#define BODY_MAX (LIMIT_MESSAGE + LIMIT_SP_HOPS * ID_SIZE)
+#define BODY_MAX (LIMIT_MESSAGE + LIMIT_SP_HOPS * SP_ID_SIZE)
 
-void sp_decoder_init(struct sp_decoder *d, bool ipc)
+void sp_decoder_init(struct sp_decoder *d, enum sp_protocol peer, bool ipc)
 {
-	*d = (struct sp_decoder){ .ipc = ipc, .body = WRITER(BODY_MAX) };
+	*d = (struct sp_decoder){ .peer = peer, .ipc = ipc, .body = WRITER(BODY_MAX) };
 }
 
 void sp_decoder_free(struct sp_decoder *d)
@@ -44,7 +40,7 @@ static bool good_hello(const struct sp_decoder *d)
 	struct bytes magic = read_bytes(&r, sizeof(start));
 	unsigned int protocol = read_u16be(&r), reserved = read_u16be(&r);
 
-	return bytes_equal(magic.p, start, sizeof(start)) && protocol == PROTOCOL_REQ && reserved == 0 && reader_done(&r);
+	return bytes_equal(magic.p, start, sizeof(start)) && protocol == d->peer && reserved == 0 && reader_done(&r);
 }
 
 /* The size is judged here, before anything is kept for it. */
@@ -54,7 +50,7 @@ static bool good_head(struct sp_decoder *d)
 	unsigned int type = d->ipc ? read_u8(&r) : IPC_MESSAGE;
 	uint64_t size = read_u64be(&r);
 
-	if (!reader_done(&r) || type != IPC_MESSAGE || size < ID_SIZE || size > BODY_MAX)
+	if (!reader_done(&r) || type != IPC_MESSAGE || size < SP_ID_SIZE || size > BODY_MAX)
 		return false;
 	d->left = (uint32_t)size;
 	return true;
@@ -96,10 +92,7 @@ int sp_decode(struct sp_decoder *d, struct reader *in)
 
 struct writer sp_take(struct sp_decoder *d)
 {
-	struct writer body = d->body;
-
-	d->body = WRITER(BODY_MAX);
-	return body;
+	return writer_take(&d->body);
 }
 
 bool sp_partial(const struct sp_decoder *d)
@@ -116,20 +109,20 @@ size_t sp_return_address(struct bytes body)
 
 		if (!reader_ok(&r))
 			return 0;
-		if (id & ID_LAST)
+		if (id & SP_ID_LAST)
 			return r.pos;
 	}
 	return 0;
 }
 
-void sp_hello(uint8_t out[SP_HELLO_SIZE])
+void sp_hello(uint8_t out[SP_HELLO_SIZE], enum sp_protocol own)
 {
-	static const uint8_t hello[SP_HELLO_SIZE] = { 0, 'S', 'P', 0, 0, PROTOCOL_REP, 0, 0 };
+	const uint8_t hello[SP_HELLO_SIZE] = { 0, 'S', 'P', 0, 0, (uint8_t)own, 0, 0 };
 
 	bytes_copy(out, hello, sizeof(hello));
 }
 
-void sp_encode_reply(struct writer *w, bool ipc, struct bytes return_address, struct bytes payload)
+void sp_encode(struct writer *w, bool ipc, struct bytes return_address, struct bytes payload)
 {
 	if (ipc)
 		write_u8(w, IPC_MESSAGE);

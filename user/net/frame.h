@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of the scalability protocols on a stream, for the REP side: nng's mappings for TCP, TLS and IPC
+/* The bytes of the scalability protocols on a stream, for REQ and REP: nng's mappings for TCP, TLS and IPC
  * (nng_tcp(7), nng_ipc(7); RFCs "sp-tcp-mapping-01", "sp-request-reply-01" of nanomsg). Pure: no I/O, no globals.
  *
  *   hello    0 'S' 'P' 0, protocol (16 bits, big-endian: 0x30 REQ, 0x31 REP), 0 0
  *   message  on IPC one byte 1, then on all the size (64 bits, big-endian), then that many bytes
  *   request  return address: 32-bit ids, big-endian, the last one has the top bit set; then the payload
  *
- * An answer repeats the return address of its request. */
+ * An answer repeats the return address of its request. A REQ's own id is the last one, and the only one that it sends. */
 #pragma once
 
 #include "base/buf.h"
 
 #define SP_HELLO_SIZE 8u
 #define SP_HEAD_SIZE 9u /* IPC; one less elsewhere */
+#define SP_ID_SIZE 4u
+#define SP_ID_LAST 0x80000000u /* top bit of an id: no hop behind this one */
+
+enum sp_protocol {
+	SP_REQ = 0x30,
+	SP_REP = 0x31,
+};
 
 enum sp_result {
 	SP_MORE,    /* all bytes are taken, and more are needed */
-	SP_MESSAGE, /* d->body holds a whole request */
-	SP_BAD,	    /* not what a REQ peer sends, or too large: there is nothing to expect from this stream any more */
+	SP_MESSAGE, /* d->body holds a whole request, or answer */
+	SP_BAD,	    /* not what such a peer sends, or too large: there is nothing to expect from this stream any more */
 };
 
 /* One stream; no memory is held between messages. */
 struct sp_decoder {
+	enum sp_protocol peer;
 	bool ipc;
 	bool greeted; /* the peer's hello is complete */
 	bool bad;
@@ -32,7 +40,7 @@ struct sp_decoder {
 	struct writer body; /* grows as bytes arrive, never ahead of them because a head says so */
 };
 
-void sp_decoder_init(struct sp_decoder *d, bool ipc);
+void sp_decoder_init(struct sp_decoder *d, enum sp_protocol peer, bool ipc);
 void sp_decoder_free(struct sp_decoder *d);
 /* Reads up to the end of one message. An enum sp_result, or -ENOMEM. After SP_MESSAGE take the body before the next call. */
 must_use_ int sp_decode(struct sp_decoder *d, struct reader *in);
@@ -40,10 +48,10 @@ must_use_ int sp_decode(struct sp_decoder *d, struct reader *in);
 struct writer sp_take(struct sp_decoder *d);
 /* In the middle of the hello or of a message. */
 bool sp_partial(const struct sp_decoder *d);
-/* Size of the return address at the start of a request (at most LIMIT_SP_HOPS ids); 0: there is none. */
+/* Size of the return address at the start of a request or an answer (at most LIMIT_SP_HOPS ids); 0: there is none. */
 must_use_ size_t sp_return_address(struct bytes body);
 
-/* Our side's hello. */
-void sp_hello(uint8_t out[SP_HELLO_SIZE]);
-/* An answer as it goes over the stream, appended to w (see writer_status()). */
-void sp_encode_reply(struct writer *w, bool ipc, struct bytes return_address, struct bytes payload);
+/* The hello of who speaks this protocol. */
+void sp_hello(uint8_t out[SP_HELLO_SIZE], enum sp_protocol own);
+/* A request or an answer as it goes over the stream, appended to w (see writer_status()). */
+void sp_encode(struct writer *w, bool ipc, struct bytes return_address, struct bytes payload);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Bytes of the scalability protocols on a stream: every cut, every limit at its maximum and one past it. */
-#include "net/server_frame.h"
+#include "net/frame.h"
 
 #include "imastream/limits.h"
 #include "unit/net/net_helper.h"
@@ -38,7 +38,7 @@ static void every_cut(bool ipc)
 		struct sp_decoder d;
 		struct reader head = reader_over(w.p, cut), tail = reader_over(w.p + cut, w.n - cut);
 
-		sp_decoder_init(&d, ipc);
+		sp_decoder_init(&d, SP_REQ, ipc);
 		assert_true(sp_partial(&d));
 		assert_int_equal(sp_decode(&d, &head), SP_MORE);
 		assert_true(reader_done(&head));
@@ -72,7 +72,7 @@ static void test_messages_in_a_row(void **state)
 	write_u32be(&w, 0x80000001u);
 	write_u8(&w, 0);
 	in = reader_of(writer_view(&w));
-	sp_decoder_init(&d, false);
+	sp_decoder_init(&d, SP_REQ, false);
 	assert_int_equal(sp_decode(&d, &in), SP_MESSAGE);
 	assert_request(&d, "one");
 	assert_int_equal(sp_decode(&d, &in), SP_MESSAGE);
@@ -88,8 +88,10 @@ static void test_hello(void **state)
 	uint8_t ours[SP_HELLO_SIZE];
 
 	(void)state;
-	sp_hello(ours);
+	sp_hello(ours, SP_REP);
 	assert_memory_equal(ours, "\0SP\0\0\x31\0\0", SP_HELLO_SIZE);
+	sp_hello(ours, SP_REQ);
+	assert_memory_equal(ours, hello, SP_HELLO_SIZE);
 	/* any other bit anywhere: not a REQ peer */
 	for (unsigned int bit = 0; bit < 8 * SP_HELLO_SIZE; bit++) {
 		uint8_t other[SP_HELLO_SIZE];
@@ -98,10 +100,22 @@ static void test_hello(void **state)
 
 		bytes_copy(other, hello, sizeof(other));
 		other[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		sp_decoder_init(&d, false);
+		sp_decoder_init(&d, SP_REQ, false);
 		assert_int_equal(sp_decode(&d, &in), SP_BAD);
 		assert_false(d.greeted);
 		assert_int_equal(sp_decode(&d, &more), SP_BAD); /* for ever */
+		sp_decoder_free(&d);
+	}
+	/* who asks wants somebody who answers */
+	for (unsigned int protocol = 0x2f; protocol <= 0x32; protocol++) {
+		uint8_t other[SP_HELLO_SIZE];
+		struct reader in = reader_over(other, sizeof(other));
+		struct sp_decoder d;
+
+		bytes_copy(other, hello, sizeof(other));
+		other[5] = (uint8_t)protocol;
+		sp_decoder_init(&d, SP_REP, false);
+		assert_int_equal(sp_decode(&d, &in), protocol == SP_REP ? SP_MORE : SP_BAD);
 		sp_decoder_free(&d);
 	}
 }
@@ -118,7 +132,7 @@ static int announce(bool ipc, uint8_t type, uint64_t size)
 		write_u8(&w, type);
 	write_u64be(&w, size);
 	in = reader_of(writer_view(&w));
-	sp_decoder_init(&d, ipc);
+	sp_decoder_init(&d, SP_REQ, ipc);
 	r = sp_decode(&d, &in);
 	assert_int_equal(d.body.cap, 0); /* nothing is set aside for what was only announced */
 	sp_decoder_free(&d);
@@ -155,7 +169,7 @@ static void test_largest(void **state)
 	write_bytes(&w, hello, sizeof(hello));
 	write_u64be(&w, rest.size);
 	in = reader_of(writer_view(&w));
-	sp_decoder_init(&d, false);
+	sp_decoder_init(&d, SP_REQ, false);
 	assert_int_equal(sp_decode(&d, &in), SP_MORE);
 	for (size_t at = 0; at + 1000 < rest.size; at += 1000) {
 		struct reader piece = reader_of(read_bytes(&rest, 1000));
@@ -191,13 +205,13 @@ static void test_reply(void **state)
 	struct bytes address = { (const uint8_t *)"\0\0\0\7\x80\0\0\1", 8 };
 
 	(void)state;
-	sp_encode_reply(&tcp, false, address, text("yes"));
+	sp_encode(&tcp, false, address, text("yes"));
 	assert_int_equal(tcp.n, 19);
 	assert_memory_equal(tcp.p, "\0\0\0\0\0\0\0\x0b\0\0\0\7\x80\0\0\1yes", 19);
-	sp_encode_reply(&ipc, true, address, text("yes"));
+	sp_encode(&ipc, true, address, text("yes"));
 	assert_int_equal(ipc.n, 20);
 	assert_memory_equal(ipc.p, "\1\0\0\0\0\0\0\0\x0b\0\0\0\7\x80\0\0\1yes", 20);
-	sp_encode_reply(&small, false, address, text("yes"));
+	sp_encode(&small, false, address, text("yes"));
 	assert_int_equal(writer_status(&small), -EMSGSIZE);
 }
 
