@@ -14,7 +14,8 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+from results import Results  # noqa: E402
 import stream  # noqa: E402
 from stream_list import digest_of, path_of  # noqa: E402
 
@@ -92,28 +93,15 @@ def measure(name):
         b.close()
 
 
-def result(bench, value, gate=None):
-    ok = gate is None or value <= gate
-    print("  %-30s %12.2f %-4s %8s  %s" % (bench, value, "MiB", "-" if gate is None else gate, "" if gate is None else
-                                           "pass" if ok else "MISSED"), flush=True)
-    path = os.environ.get("IMASTREAM_BENCH_RESULTS") or os.path.join(HERE, "..", "..", "build", "bench", "results.jsonl")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "a", encoding="utf-8") as f:
-        f.write(json.dumps({"bench": bench, "value": round(value, 3), "unit": "MiB", "gate": gate, "pass": ok, "baseline": None,
-                            "ratio": None}) + "\n")
-    return ok
-
-
 def main():
-    missed = 0
+    r = Results("collector-")
     for name in sys.argv[1:] or SCENARIOS:
         m = measure(name)
-        missed += not result("collector-memory-" + name, m["rss"], SCENARIOS[name][2])
-        result("collector-private-" + name, m["own"])
-        result("collector-anonymous-" + name, m["anonymous"])
-        result("collector-peak-" + name, m["peak"])
-        result("collector-after-10000-" + name, m["after"])
-    return 1 if missed else 0
+        r.add("memory-" + name, m["rss"], "MiB", SCENARIOS[name][2])
+        for what, key in (("private", "own"), ("anonymous", "anonymous"), ("peak", "peak"), ("after-10000", "after")):
+            r.add("%s-%s" % (what, name), m[key], "MiB")
+    r.write(heading=False)
+    return 1 if r.missed else 0
 
 
 if __name__ == "__main__":

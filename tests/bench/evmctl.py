@@ -7,7 +7,6 @@ processor time, counts. evmctl knows no policies, so ours has none here.
 Appends to build/bench/results.jsonl, or to what IMASTREAM_BENCH_RESULTS names.
 """
 
-import json
 import os
 import resource
 import shutil
@@ -16,10 +15,10 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+from results import TOP, Results  # noqa: E402
 from stream_list import Oracle, boot_aggregate, digest_of, ima_ng, path_of  # noqa: E402
 
-TOP = os.path.join(HERE, "..", "..")
 ENTRIES, ROUNDS = 100000, 5
 
 
@@ -47,19 +46,6 @@ def cpu_ms(argv):
     return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def result(bench, value, gate=None, baseline=None, ratio=None):
-    ok = gate is None or value <= gate
-    print("  %-30s %12.2f %-4s %8s  %-6s %s" % (bench, value, "ms", "-" if gate is None else "%.0f" % gate,
-                                                "" if gate is None else "pass" if ok else "MISSED",
-                                                "%.2f x %s" % (ratio, baseline) if baseline else ""), flush=True)
-    path = os.environ.get("IMASTREAM_BENCH_RESULTS") or TOP + "/build/bench/results.jsonl"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "a", encoding="utf-8") as f:
-        f.write(json.dumps({"bench": bench, "value": round(value, 3), "unit": "ms", "gate": gate, "pass": ok,
-                            "baseline": baseline, "ratio": ratio and round(ratio, 4)}) + "\n")
-    return ok
-
-
 def main():
     if not shutil.which("evmctl"):
         print("  evmctl is not installed: tools/setup --need test")
@@ -70,8 +56,11 @@ def main():
         theirs = ["evmctl", "ima_measurement", "--pcrs", "sha256,%s/pcrs" % folder, folder + "/list"]
         times = [(cpu_ms(theirs), cpu_ms(ours)) for _ in range(ROUNDS)]
     evmctl, imastream = min(t[0] for t in times), min(t[1] for t in times)
-    result("verify-evmctl-100k", evmctl)
-    return 0 if result("verify-log-verify-100k", imastream, None, "evmctl ima_measurement", imastream / evmctl) else 1
+    r = Results("verify-")
+    r.add("evmctl-100k", evmctl, "ms")
+    r.add("log-verify-100k", imastream, "ms", None, "evmctl ima_measurement", imastream / evmctl)
+    r.write(heading=False)
+    return 0
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-OUT, BIN = TOP + "/build/bench", TOP + "/build/bin"
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from results import OUT, TOP, Results  # noqa: E402
+
+BIN = TOP + "/build/bin"
 CPU_US = 1e6 / 8000  # 8,000 quotes a second and core
 MEMORY = 4096  # bytes of a connected attester, beyond what its connection takes
 FLAT = 1.15
@@ -95,29 +97,8 @@ def measure(folder, name):
     return d
 
 
-class Results:
-    def __init__(self):
-        self.rows, self.missed = [], 0
-
-    def add(self, bench, value, unit, gate=None, baseline=None, ratio=None):
-        ok = gate is None or value <= gate
-        self.missed += not ok
-        self.rows.append({"bench": "fleet-" + bench, "value": round(value, 3), "unit": unit, "gate": gate, "pass": ok,
-                          "baseline": baseline, "ratio": ratio if ratio is None else round(ratio, 4)})
-
-    def write(self):
-        say("\n  %-34s %12s %-4s %8s  %-6s %s" % ("bench", "value", "unit", "gate", "", "baseline"))
-        with open(OUT + "/results.jsonl", "a", encoding="utf-8") as f:
-            for r in self.rows:
-                verdict = "" if r["gate"] is None else "pass" if r["pass"] else "MISSED"
-                say("  %-34s %12.2f %-4s %8s  %-6s %s" %
-                    (r["bench"], r["value"], r["unit"], "-" if r["gate"] is None else "%g" % r["gate"], verdict,
-                     "%.2f x %s" % (r["ratio"], r["baseline"]) if r["baseline"] else ""))
-                f.write(json.dumps(r) + "\n")
-
-
 def judge(runs):
-    r = Results()
+    r = Results("fleet-")
     by_name = {d["name"]: d for d in runs}
     least = by_name.get("100")
     for d in runs:

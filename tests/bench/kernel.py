@@ -20,11 +20,10 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.join(HERE, "..", "..")
 sys.path.insert(0, HERE)
 from latency_rig import EXTEND, QUOTE, quantiles  # noqa: E402
+from results import OUT, TOP, Results  # noqa: E402
 
-OUT = os.path.join(TOP, "build", "bench")
 GATE = 3  # per cent of a measured execution
 PROGRAMS = ("/bin/true", "/bin/grep", "/bin/tar", "/bin/bash")  # 35 KiB, 200 KiB, 520 KiB, 1.2 MiB in Debian 12
 BLOCKS, COPIES = 6, 8
@@ -191,28 +190,6 @@ def tpm_of_parts(path, n):
 # --- results -------------------------------------------------------------------------------------------------------------
 
 
-class Results:
-    def __init__(self):
-        self.rows, self.missed = [], 0
-
-    def add(self, bench, value, unit, gate=None, baseline=None, ratio=None):
-        ok = gate is None or value <= gate
-        self.missed += not ok
-        self.rows.append({"bench": "kernel-" + bench, "value": round(value, 3), "unit": unit,
-                          "gate": gate if gate is None else round(gate, 3), "pass": ok, "baseline": baseline,
-                          "ratio": ratio if ratio is None else round(ratio, 4)})
-
-    def write(self):
-        say("\n  %-36s %10s %-4s %8s  %-6s %s" % ("bench", "value", "unit", "gate", "", "baseline"))
-        with open(OUT + "/results.jsonl", "a", encoding="utf-8") as f:
-            for r in self.rows:
-                verdict = "" if r["gate"] is None else "pass" if r["pass"] else "MISSED"
-                say("  %-36s %10.2f %-4s %8s  %-6s %s" %
-                    (r["bench"], r["value"], r["unit"], "-" if r["gate"] is None else "%g" % r["gate"], verdict,
-                     "%.3g x %s" % (r["ratio"], r["baseline"]) if r["baseline"] else ""))
-                f.write(json.dumps(r) + "\n")
-
-
 def judge_cost(r, d):
     new, again = d["new"], d["again"]
     run_us = sum(h["us"] for name, h in d["hooks"].items() if name.startswith("new "))
@@ -282,7 +259,7 @@ def main():
             d = json.load(f)
     d |= {"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d", time.gmtime())}
     say("%d processors, load %.1f before the start; emulated guest: compare ratios only" % (d["cores"], d["load"]))
-    results = Results()
+    results = Results("kernel-")
     with tempfile.TemporaryDirectory(prefix="imastream-kernel-") as work:
         if "cost" in wanted:
             d["cost"] = cost(work)

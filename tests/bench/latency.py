@@ -19,12 +19,11 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.join(HERE, "..", "..")
 sys.path.insert(0, HERE)
 from latency_rig import quantiles  # noqa: E402
 import latency_plot  # noqa: E402
+from results import OUT, TOP, Results  # noqa: E402
 
-OUT = os.path.join(TOP, "build", "bench")
 POLLS = (1, 2, 10)
 TPMS = ((20, "1s"), (70, "1s"), (200, "2s"))  # milliseconds of a quote, --max-proof-delay
 EXTEND_MS = 3  # hardware: 3 to 10
@@ -173,37 +172,12 @@ def yardsticks(work):
 # --- results -------------------------------------------------------------------------------------------------------------
 
 
-class Results:
-    def __init__(self):
-        self.rows, self.missed = [], 0
-
-    def add(self, bench, value, unit, gate=None, baseline=None, ratio=None):
-        ok = gate is None or value <= gate
-        self.missed += not ok
-        self.rows.append({"bench": "latency-" + bench, "value": round(value, 3), "unit": unit,
-                          "gate": gate if gate is None else round(gate, 3), "pass": ok, "baseline": baseline,
-                          "ratio": ratio if ratio is None else round(ratio, 4)})
-
-    def write(self):
-        say("\n  %-36s %12s %-6s %9s  %-6s %s" % ("bench", "value", "unit", "gate", "", "baseline"))
-        for r in self.rows:
-            gate = "-" if r["gate"] is None else "%.5g" % r["gate"]
-            verdict = "" if r["gate"] is None else "pass" if r["pass"] else "MISSED"
-            ratio = "%.4g x %s" % (r["ratio"], r["baseline"]) if r["baseline"] else ""
-            say("  %-36s %12.2f %-6s %9s  %-6s %s" % (r["bench"], r["value"], r["unit"], gate, verdict, ratio))
-        if "--only-plots" in sys.argv:
-            return
-        with open(OUT + "/results.jsonl", "a", encoding="utf-8") as f:
-            for r in self.rows:
-                f.write(json.dumps(r) + "\n")
-
-
 def seconds(text):
     return float(text.rstrip("s"))
 
 
 def judge(d):
-    r = Results()
+    r = Results("latency-")
     ev, polls = d["native"]["event"], {s: d["native"]["poll-%d" % s] for s in POLLS}
     for kind in ("reported", "proven"):
         r.add("native-event-%s-p50" % kind, ev[kind]["p50"], "ms", None, "poll-2s", ev[kind]["p50"] / polls[2][kind]["p50"])
@@ -313,7 +287,7 @@ def main():
     say("\n%s, %d processors, Linux %s, load %.1f at the start, %.1f at the end" %
         (m["processor"], m["cores"], m["kernel"], m["load"], m["load_end"]))
     say("\n".join(table(d)))
-    results.write()
+    results.write(append="--only-plots" not in sys.argv)
     latency_plot.draw(d, OUT)
     say("appended to build/bench/results.jsonl; figures in build/bench/latency.json; plots build/bench/latency-*.svg, .png")
     return 1 if results.missed else 0

@@ -57,7 +57,11 @@ fuzz-run: $(FUZZERS)
 	@tests/fuzz/run $(TIME) $(FUZZERS)
 
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*_bench.c))
-bench: programs $(BENCHES) $(SLOW_TPM) $(LOADGEN) $(B)/tests/bench/kernel_tool $(B)/tests/bench/latency_tool ## measure: a table, and JSON lines in build/bench/results.jsonl; fails when a gate is missed
+bench: ## install what is missing, build, measure: a table, and JSON lines in build/bench/results.jsonl; fails when a gate is missed (half an hour)
+	@tools/setup --need build,run,test,lab
+	@$(MAKE) --no-print-directory -j$(shell nproc) bench-run
+
+bench-run: programs $(BENCHES) $(SLOW_TPM) $(LOADGEN) $(B)/tests/bench/kernel_tool $(B)/tests/bench/latency_tool
 	@tests/bench/run $(BENCHES) tests/bench/evmctl.py tests/bench/collector_memory.py tests/bench/kernel.py \
 	  tests/bench/latency.py tests/bench/fleet.py
 
@@ -145,4 +149,4 @@ $(FUZZERS): $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/lib/fuzz
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 endif
 
-.PHONY: tests unit integration adversary vm test-kernels soak sanitize tsan fuzz fuzz-run fuzz-coverage fuzz-coverage-run coverage bench bench-verify bench-wire bench-memory bench-latency bench-fleet bench-kernel bench-report lint
+.PHONY: tests bench-run unit integration adversary vm test-kernels soak sanitize tsan fuzz fuzz-run fuzz-coverage fuzz-coverage-run coverage bench bench-verify bench-wire bench-memory bench-latency bench-fleet bench-kernel bench-report lint

@@ -223,7 +223,7 @@ static void test_ends_as_it_begins(void **state)
 	struct net_client *c = new_client(net_server_url(s, 0), NULL);
 
 	(void)state;
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 120; i++) {
 		struct net_completion done;
 		struct net_request *r;
 
