@@ -66,7 +66,7 @@ def running(b):
     b.write(200)
     b.settled(v)
     confined(v.process.p.pid, 3)
-    confined(c.process.p.pid, 3)
+    confined(c.process.p.pid, 2)
     for said in (v.process.said(), c.process.said()):
         line = [x for x in said.splitlines() if " sandbox: user " in x]
         expect("lines about the sandbox", len(line), 1)
