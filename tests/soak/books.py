@@ -176,9 +176,16 @@ class Ledger:
         process = self.host.collector.process
         if not takes_signals(process.p.pid):  # it has only just been started
             return
+        if process is not self.asked:  # what an earlier life wrote last says nothing of this one
+            with contextlib.suppress(OSError):
+                self.stamp = self.stamp_of(os.stat(self.host.collector.stats_file))
         self.asked = process
         with contextlib.suppress(ProcessLookupError):
             self.asked.p.send_signal(signal.SIGUSR1)
+
+    @staticmethod
+    def stamp_of(st):
+        return st.st_ino, st.st_mtime_ns
 
     def look(self):
         """What it wrote since, checked; None: nothing new, or of an earlier life."""
@@ -190,7 +197,7 @@ class Ledger:
                 s = json.load(f)
         except (OSError, ValueError):
             return None
-        stamp = (st.st_ino, st.st_mtime_ns)
+        stamp = self.stamp_of(st)
         if stamp == self.stamp:
             return None
         self.stamp = stamp
