@@ -174,11 +174,10 @@ class Soak:
             self.ask(v)
             a = self.status[v].of(h)
             return a and (a["entries"], a["proven"], a["findings"])
-        end, before = time.monotonic() + 60, None
-        while True:
+        end, before, same = time.monotonic() + 60, None, 0
+        while same < 8:  # its last message may wait in a socket of a busy verifier
             now = state()
-            if now and now == before:
-                break
+            same = same + 1 if now and now == before else 0
             if time.monotonic() > end:
                 raise Problem("%s: %s is dead, and its status still changes: %s, %s" % (v.name, h.label, before, now))
             before = now
