@@ -28,8 +28,8 @@ void hash_steps_portable(enum hash_alg a, const struct hash_step *steps, size_t 
 #include <stdatomic.h>
 
 #define BLOCK 64u
-#define CHUNK 64u  /* steps that are looked at together: bits of a word */
-#define HELD 512u  /* longer messages are read where they lie, but for their end */
+#define CHUNK 64u /* steps that are looked at together: bits of a word */
+#define END_MAX (2 * BLOCK) /* what is behind a message's whole blocks, with its padding; short messages whole */
 #define sha_code_ __attribute__((target("sha,sse4.1")))
 #define sha_inline_ static inline __attribute__((target("sha,sse4.1"), always_inline))
 
@@ -199,180 +199,202 @@ sha_code_ static void sha1_two(struct state *a, const uint8_t *p, struct state *
 	*b = t;
 }
 
+/* --- digests ---- */
+
+/* Big-endian words of the digest: all bytes in the opposite order. */
+sha_inline_ void put_words(uint8_t *out, __m128i words)
+{
+	const __m128i swap = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
+
+	_mm_storeu_si128((__m128i *)(void *)out, _mm_shuffle_epi8(words, swap));
+}
+
+sha_code_ static void sha256_put(const struct state *s, uint8_t *out)
+{
+	put_words(out, _mm_unpackhi_epi64(s->y, s->x));
+	put_words(out + 16, _mm_unpacklo_epi64(s->y, s->x));
+}
+
+sha_code_ static void sha1_put(const struct state *s, uint8_t *out)
+{
+	uint32_t e = htobe32((uint32_t)_mm_extract_epi32(s->y, 3));
+
+	put_words(out, s->x);
+	memcpy(out + 16, &e, sizeof(e));
+}
+
 /* --- messages in two lanes ---- */
 
 struct algorithm {
-	size_t size; /* of the digest */
-	uint32_t start[8];  /* as in struct state */
-	uint8_t word[8];    /* where the digest's words stand in it */
+	size_t size;	   /* of the digest */
+	uint32_t start[8]; /* as in struct state */
+	void (*put)(const struct state *s, uint8_t *out);
 	void (*one)(struct state *a, const uint8_t *p, size_t blocks);
 	void (*two)(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q, size_t blocks);
 };
 
 /* Initial values: FIPS 180-4, 5.3.1 and 5.3.3. */
 static const struct algorithm sha1 = {
-	20, { 0x10325476, 0x98badcfe, 0xefcdab89, 0x67452301, 0, 0, 0, 0xc3d2e1f0 }, { 3, 2, 1, 0, 7 }, sha1_one, sha1_two,
+	20, { 0x10325476, 0x98badcfe, 0xefcdab89, 0x67452301, 0, 0, 0, 0xc3d2e1f0 }, sha1_put, sha1_one, sha1_two,
 };
 static const struct algorithm sha256 = {
 	32,
 	{ 0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667, 0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372 },
-	{ 3, 2, 7, 6, 1, 0, 5, 4 },
+	sha256_put,
 	sha256_one,
 	sha256_two,
 };
 
-struct lane {
-	struct state state;
-	const uint8_t *at; /* whole blocks of the message */
+struct message {
+	const uint8_t *at; /* whole blocks */
 	size_t blocks;
-	size_t end_blocks; /* then these, at held[] */
-	enum { LANE_IDLE, LANE_DIGEST, LANE_EXTEND } work;
-	size_t step;
-	uint8_t held[HELD];
+	const uint8_t *end; /* then these */
+	size_t end_blocks;
 };
 
-/* Behind the n bytes that stand in held[]: a one bit, zeros, the length in bits. */
-static size_t pad(struct lane *l, size_t n, size_t message)
-{
-	size_t blocks = (n + 1 + 8 + BLOCK - 1) / BLOCK;
-	uint64_t bits = htobe64((uint64_t)message * 8);
-
-	l->held[n] = 0x80;
-	memset(l->held + n + 1, 0, blocks * BLOCK - 8 - n - 1);
-	memcpy(l->held + blocks * BLOCK - 8, &bits, sizeof(bits));
-	return blocks;
-}
-
-static void start(struct lane *l, const struct algorithm *a)
-{
-	memcpy(&l->state, a->start, sizeof(l->state));
-	l->end_blocks = 0;
-}
-
-static void start_digest(struct lane *l, const struct algorithm *a, struct bytes data)
-{
-	size_t direct = data.n + 1 + 8 <= HELD ? 0 : data.n / BLOCK;
-
-	start(l, a);
-	memcpy(l->held, data.p + direct * BLOCK, data.n - direct * BLOCK);
-	l->at = l->held;
-	l->blocks = pad(l, data.n - direct * BLOCK, data.n);
-	if (direct) {
-		l->end_blocks = l->blocks;
-		l->at = data.p;
-		l->blocks = direct;
-	}
-}
-
-static void start_extend(struct lane *l, const struct algorithm *a, const struct hash_step *s)
-{
-	start(l, a);
-	memcpy(l->held, s->before, a->size);
-	memcpy(l->held + a->size, s->digest, a->size);
-	l->at = l->held;
-	l->blocks = pad(l, 2 * a->size, 2 * a->size);
-}
-
-static void put(const struct lane *l, const struct algorithm *a, uint8_t *out)
-{
-	uint32_t words[8];
-
-	memcpy(words, &l->state, sizeof(words));
-	for (size_t i = 0; i < a->size / 4; i++) {
-		uint32_t word = htobe32(words[a->word[i]]);
-
-		memcpy(out + 4 * i, &word, sizeof(word));
-	}
-}
+struct lane {
+	struct state state;
+	struct message left;
+	enum { LANE_IDLE, LANE_DIGEST, LANE_EXTEND } work;
+	size_t step;
+};
 
 /* At most CHUNK steps. */
 struct work {
-	const struct algorithm *a;
 	const struct hash_step *steps;
 	size_t n, hashed, extended; /* steps; next one to hash; next one to extend */
 	uint64_t have;	  /* bit per step: its digest is there */
 	bool extending;	  /* one lane is: the next one waits for it */
+	uint8_t chain[END_MAX]; /* what an extend hashes, with its padding */
+	struct message message[CHUNK];
+	uint8_t end[CHUNK][END_MAX];
 };
 
-/* Extends first: all others wait for them. */
-static void take(struct work *w, struct lane *l)
+/* Behind the n bytes that stand in `to`, where all else is 0: a one bit, and, at the end, the length in bits. The blocks. */
+static inline size_t pad(uint8_t to[END_MAX], size_t n, size_t message)
 {
-	const struct hash_step *s;
+	size_t blocks = n + 1 + 8 <= BLOCK ? 1 : 2;
+	uint64_t bits = htobe64((uint64_t)message * 8);
 
+	to[n] = 0x80;
+	memcpy(to + blocks * BLOCK - 8, &bits, sizeof(bits));
+	return blocks;
+}
+
+/* Bytes that were just written one by one are slow to be read as words: the ends of all messages are made before the first is hashed. */
+static inline void prepare(struct work *w, size_t i, struct bytes data)
+{
+	size_t direct = data.n + 1 + 8 <= END_MAX ? 0 : data.n / BLOCK;
+	uint8_t *end = w->end[i];
+	size_t blocks;
+
+	memset(end, 0, END_MAX);
+	memcpy(end, data.p + direct * BLOCK, data.n - direct * BLOCK);
+	blocks = pad(end, data.n - direct * BLOCK, data.n);
+	w->message[i] = direct ? (struct message){ data.p, direct, end, blocks } : (struct message){ end, blocks, NULL, 0 };
+}
+
+/* Extends first: all others wait for them. */
+static inline void take(struct work *w, struct lane *l, const struct algorithm *a)
+{
 	while (!w->extending && w->extended < w->n && !w->steps[w->extended].before)
 		w->extended++;
 	if (!w->extending && w->extended < w->n && w->have >> w->extended & 1) {
+		const struct hash_step *s = &w->steps[w->extended];
+
 		l->work = LANE_EXTEND;
 		l->step = w->extended;
 		w->extending = true;
-		start_extend(l, w->a, &w->steps[l->step]);
-		return;
-	}
-	for (; w->hashed < w->n; w->hashed++) {
-		s = &w->steps[w->hashed];
-		if (!s->data.p)
-			continue;
+		memcpy(w->chain, s->before, a->size);
+		memcpy(w->chain + a->size, s->digest, a->size);
+		l->left = (struct message){ w->chain, 2 * a->size + 1 + 8 <= BLOCK ? 1 : 2, NULL, 0 };
+	} else {
+		while (w->hashed < w->n && !w->steps[w->hashed].data.p)
+			w->hashed++;
+		if (w->hashed == w->n)
+			return;
 		l->work = LANE_DIGEST;
 		l->step = w->hashed++;
-		start_digest(l, w->a, s->data);
-		return;
+		l->left = w->message[l->step];
 	}
+	memcpy(&l->state, a->start, sizeof(l->state));
 }
 
-static void advance(struct work *w, struct lane *l, size_t blocks)
+static inline void advance(struct work *w, struct lane *l, const struct algorithm *a, size_t blocks)
 {
 	const struct hash_step *s = &w->steps[l->step];
 
-	l->at += blocks * BLOCK;
-	l->blocks -= blocks;
-	if (l->blocks)
+	l->left.at += blocks * BLOCK;
+	l->left.blocks -= blocks;
+	if (l->left.blocks)
 		return;
-	if (l->end_blocks) {
-		l->at = l->held;
-		l->blocks = l->end_blocks;
-		l->end_blocks = 0;
+	if (l->left.end_blocks) {
+		l->left = (struct message){ l->left.end, l->left.end_blocks, NULL, 0 };
 		return;
 	}
 	if (l->work == LANE_DIGEST) {
-		put(l, w->a, s->digest);
+		a->put(&l->state, s->digest);
 		w->have |= UINT64_C(1) << l->step;
 	} else {
-		put(l, w->a, s->after);
+		a->put(&l->state, s->after);
 		w->extended++;
 		w->extending = false;
 	}
 	l->work = LANE_IDLE;
 }
 
-static void run(struct work *w)
+/* For each algorithm apart, so that its sizes are constants. */
+static inline __attribute__((always_inline)) void run(const struct algorithm *alg, const struct hash_step *steps, size_t n)
 {
 	struct lane a, b;
+	struct work w;
 
+	w.steps = steps;
+	w.n = n;
+	w.hashed = w.extended = 0;
+	w.have = 0;
+	w.extending = false;
+	memset(w.chain, 0, sizeof(w.chain));
+	(void)pad(w.chain, 2 * alg->size, 2 * alg->size);
+	for (size_t i = 0; i < n; i++) {
+		if (steps[i].data.p)
+			prepare(&w, i, steps[i].data);
+		else
+			w.have |= UINT64_C(1) << i;
+	}
 	a.work = b.work = LANE_IDLE;
-	for (size_t i = 0; i < w->n; i++)
-		w->have |= (uint64_t)!w->steps[i].data.p << i;
 	for (;;) {
 		size_t blocks;
 
 		if (a.work == LANE_IDLE)
-			take(w, &a);
+			take(&w, &a, alg);
 		if (b.work == LANE_IDLE)
-			take(w, &b);
+			take(&w, &b, alg);
 		if (a.work == LANE_IDLE && b.work == LANE_IDLE)
 			return;
 		if (a.work == LANE_IDLE || b.work == LANE_IDLE) {
 			struct lane *only = a.work == LANE_IDLE ? &b : &a;
 
-			blocks = only->blocks; /* nothing else can start before it is done */
-			w->a->one(&only->state, only->at, blocks);
-			advance(w, only, blocks);
+			blocks = only->left.blocks; /* nothing else can start before it is done */
+			alg->one(&only->state, only->left.at, blocks);
+			advance(&w, only, alg, blocks);
 			continue;
 		}
-		blocks = MIN(a.blocks, b.blocks);
-		w->a->two(&a.state, a.at, &b.state, b.at, blocks);
-		advance(w, &a, blocks);
-		advance(w, &b, blocks);
+		blocks = MIN(a.left.blocks, b.left.blocks);
+		alg->two(&a.state, a.left.at, &b.state, b.left.at, blocks);
+		advance(&w, &a, alg, blocks);
+		advance(&w, &b, alg, blocks);
 	}
+}
+
+static void run_sha1(const struct hash_step *steps, size_t n)
+{
+	run(&sha1, steps, n);
+}
+
+static void run_sha256(const struct hash_step *steps, size_t n)
+{
+	run(&sha256, steps, n);
 }
 
 /* CPUID leaf 7: EBX bit 29 SHA; leaf 1: ECX bit 9 SSSE3, bit 19 SSE4.1. */
@@ -397,25 +419,24 @@ static bool has_sha(void)
 	return k == 2;
 }
 
-static const struct algorithm *in_lanes(enum hash_alg a)
+static bool in_lanes(enum hash_alg a)
 {
-	if ((a != HASH_SHA1 && a != HASH_SHA256) || !has_sha())
-		return NULL;
-	return a == HASH_SHA1 ? &sha1 : &sha256;
+	return (a == HASH_SHA1 || a == HASH_SHA256) && has_sha();
 }
 
 void hash_steps(enum hash_alg a, const struct hash_step *steps, size_t n)
 {
-	const struct algorithm *two = in_lanes(a);
-
-	if (!two) {
+	if (!in_lanes(a)) {
 		hash_steps_portable(a, steps, n);
 		return;
 	}
 	for (size_t at = 0; at < n; at += CHUNK) {
-		struct work w = { .a = two, .steps = steps + at, .n = MIN(n - at, (size_t)CHUNK) };
+		size_t some = MIN(n - at, (size_t)CHUNK);
 
-		run(&w);
+		if (a == HASH_SHA1)
+			run_sha1(steps + at, some);
+		else
+			run_sha256(steps + at, some);
 	}
 }
 
