@@ -146,7 +146,6 @@ static void from_blocks(struct subject *s, const struct writer *blocks)
 		struct bytes block = read_bytes(&r, read_u32le(&r));
 
 		bench_need(wire_unpack_begin_known(unpack, block, sets, 1) == WIRE_BLOCK_OK, "a block");
-		wire_batch_begin(&batch);
 		while (wire_batch_next(&batch, unpack) == WIRE_BLOCK_OK) {
 			policy_look_ahead(s->policy, batch.entry, batch.n, hints);
 			bench_need(replay_entries(&boot->replay, batch.entry, batch.n) == 0, "replay");

@@ -105,7 +105,6 @@ int pipeline_take_block(struct pipeline *p, struct session *s, const struct inco
 	row.count = wire_unpack_count(p->fleet.unpack);
 	if (again)
 		r = begin_again(p);
-	wire_batch_begin(batch);
 	for (uint64_t index = in->first; r == WIRE_BLOCK_OK; index += batch->n) {
 		uint64_t had = b->next - MIN(index, b->next); /* entries that were sent before */
 

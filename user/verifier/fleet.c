@@ -471,7 +471,6 @@ static int rebuild_block(void *user, const struct block_row *row)
 	if (r != WIRE_BLOCK_OK)
 		return r < 0 ? r : -EBADMSG;
 	b->bytes += row->block.n;
-	wire_batch_begin(batch);
 	for (uint64_t index = row->first;; index += batch->n) {
 		size_t from, to;
 

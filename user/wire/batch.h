@@ -11,20 +11,9 @@ struct wire_batch {
 	size_t n;
 	struct ima_entry entry[WIRE_BATCH];
 	struct wire_context context[WIRE_BATCH];
-	/* private */
-	bool late; /* one more was unpacked, and did not fit */
-	struct ima_entry late_entry;
-	struct wire_context late_context;
-	size_t used;
-	uint8_t data[WIRE_BATCH_DATA];
+	uint8_t data[WIRE_BATCH_DATA]; /* private */
 };
 
-/* Behind each wire_unpack_begin(). */
-static inline void wire_batch_begin(struct wire_batch *b)
-{
-	b->n = 0;
-	b->late = false;
-}
 /* The next entries of the block: WIRE_BLOCK_OK and n > 0, WIRE_BLOCK_END and n == 0, or what wire_unpack_next() said. All
  * views live until the next call on u or b. */
 must_use_ int wire_batch_next(struct wire_batch *b, struct wire_unpack *u);

@@ -62,3 +62,7 @@ uint32_t wire_unpack_count(const struct wire_unpack *u);
 /* The next entry: WIRE_BLOCK_OK or WIRE_BLOCK_END. Views live until the next call on u. e->digest is empty. ctx may be
  * NULL. */
 must_use_ int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx);
+/* The same in parts, for a caller who keeps the data himself: the bytes that the next entry's data need (0 when they lie in
+ * the block, until the next begin), and the entry, its data put at `to`. */
+size_t wire_unpack_room(const struct wire_unpack *u);
+must_use_ int wire_unpack_put(struct wire_unpack *u, uint8_t *to, struct ima_entry *e, struct wire_context *ctx);

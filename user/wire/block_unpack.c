@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A block to entries: docs/WIRE.md, "Blocks". wire_unpack_begin() walks the whole block once, so that a block gives all
- * of its entries or none; wire_unpack_next() walks it again and puts the entries together. */
+/* A block to entries: docs/WIRE.md, "Blocks". wire_unpack_begin() takes all entries of the block apart, so that a block gives
+ * all of them or none; wire_unpack_next() puts one together after the other. */
 #include <zstd.h>
 
 #include "wire/block.h"
@@ -12,12 +12,6 @@
 #define ZSTD_SINGLE_SEGMENT 0x20u
 #define ZSTD_DICTIONARY_ID 0x03u
 
-/* A structured entry is put together with its path at this place, whatever stands before the path, so that what a path
- * shares with the one before is in place already. */
-#define PATH_AT 128u
-/* u32 length, head, digest, u32 length */
-#define BEFORE_PATH_MAX (4u + FORM_HEAD_MAX + FORM_DIGEST_MAX + 4u)
-_Static_assert(BEFORE_PATH_MAX <= PATH_AT, "the digest field must fit before the path");
 #define ASKED_AHEAD 16u /* numbers: some waits for memory at once, and none that is forgotten again */
 #define EMPTY_FIELD 4u /* its length word */
 
@@ -25,18 +19,27 @@ struct shape {
 	uint8_t flags, rest, alg;
 	uint8_t pcr;
 	struct bytes name;
-	uint8_t head[FORM_HEAD_MAX];
-	size_t head_n, digest_n;
+	uint8_t start[4 + FORM_HEAD_MAX]; /* of the data: u32 length of the digest field, and what stands before the digest in it */
+	size_t start_n, digest_n;
+};
+
+/* One entry, still apart. */
+struct piece {
+	const struct shape *shape;
+	const uint8_t *digest;
+	struct bytes tail, raw; /* of the path, behind what it shares with the one before */
+	uint32_t shared, data_n;
+	bool kept; /* the next structured one shares of its path */
 };
 
 /* Where in the columns we are. */
 struct cursor {
 	struct reader runs, numbers, digests, paths, raw;
 	struct reader presence, age, pid, uid, cgroup, mntns, comm;
-	uint32_t left;	   /* entries */
 	uint32_t run_left; /* entries of the shape under way */
 	const struct shape *shape;
-	size_t path_n; /* of the structured entry before */
+	struct piece *before; /* the structured entry before; NULL: none yet */
+	size_t path_n;	      /* of it */
 	uint32_t presence_left;
 	bool present;
 	struct wire_context context;
@@ -53,16 +56,13 @@ struct wire_unpack {
 	uint32_t count;
 	bool has_contexts;
 	struct cursor at;
-	uint8_t *entry; /* PATH_AT + the longest path + what comes behind it */
+	struct piece *piece; /* of each entry */
+	size_t piece_cap;
+	uint32_t done;	     /* entries that were put together */
+	uint8_t *path;	     /* room for the longest one; holds the newest that is kept */
+	size_t path_cap;
+	uint8_t *entry;	     /* room for the largest one's data */
 	size_t entry_cap;
-};
-
-/* One entry, still apart. */
-struct piece {
-	const struct shape *shape;
-	struct bytes digest, tail, raw;
-	size_t shared;
-	size_t data_n; /* of the template data */
 };
 
 int wire_unpack_new(struct wire_unpack **out)
@@ -90,7 +90,9 @@ void wire_unpack_free(struct wire_unpack **unpack)
 	ZSTD_freeDCtx(u->zstd);
 	ZSTD_freeDDict(u->dictionary);
 	writer_free(&u->plain);
+	free(u->piece);
 	free(u->entry);
+	free(u->path);
 	free(u);
 }
 
@@ -139,9 +141,17 @@ static int decompress(struct wire_unpack *u, const ZSTD_DDict *dictionary, struc
 	return WIRE_BLOCK_OK;
 }
 
+static void put_u32le(uint8_t *at, size_t v)
+{
+	uint32_t word = htole32((uint32_t)v);
+
+	memcpy(at, &word, sizeof(word));
+}
+
 static bool read_shape(struct reader *r, bool with_set, struct shape *s)
 {
-	uint8_t prefix, alg;
+	uint8_t prefix, alg, head[FORM_HEAD_MAX];
+	size_t head_n;
 
 	*s = (struct shape){ .flags = read_u8(r), .pcr = read_u8(r) };
 	s->name = read_bytes(r, read_varint(r));
@@ -154,8 +164,13 @@ static bool read_shape(struct reader *r, bool with_set, struct shape *s)
 	prefix = read_u8(r);
 	alg = s->alg = read_u8(r);
 	s->rest = read_u8(r);
-	return reader_ok(r) && (s->rest <= FORM_REST_EMPTY_MAX || s->rest == FORM_REST_RAW) &&
-	       form_head(prefix, alg, s->head, &s->head_n, &s->digest_n);
+	if (!reader_ok(r) || (s->rest > FORM_REST_EMPTY_MAX && s->rest != FORM_REST_RAW) ||
+	    !form_head(prefix, alg, head, &head_n, &s->digest_n))
+		return false;
+	put_u32le(s->start, head_n + s->digest_n);
+	bytes_copy(s->start + 4, head, head_n);
+	s->start_n = 4 + head_n;
+	return true;
 }
 
 static struct reader column(struct reader *r, uint64_t n)
@@ -260,7 +275,7 @@ static bool known_piece(struct cursor *at, const struct wire_unpack *u, struct p
 	if (!reader_ok(&at->numbers) || number >= u->set->records || !u->set->record(u->set->user, number, &record) ||
 	    record.alg != p->shape->alg || record.digest.n != p->shape->digest_n)
 		return false;
-	p->digest = record.digest;
+	p->digest = record.digest.p;
 	p->tail = record.path;
 	return true;
 }
@@ -268,75 +283,99 @@ static bool known_piece(struct cursor *at, const struct wire_unpack *u, struct p
 /* From their columns. */
 static bool new_piece(struct cursor *at, struct piece *p)
 {
-	p->digest = read_bytes(&at->digests, p->shape->digest_n);
+	p->digest = read_bytes(&at->digests, p->shape->digest_n).p;
 	p->shared = read_u8(&at->paths);
 	p->tail = read_until(&at->paths, 0);
-	return reader_ok(&at->paths) && p->shared <= at->path_n;
+	if (!reader_ok(&at->digests) || !reader_ok(&at->paths) || p->shared > at->path_n)
+		return false;
+	if (p->shared)
+		at->before->kept = true;
+	return true;
 }
 
 /* The next entry, apart. The caller knows that one is left. */
 static int next_piece(struct cursor *at, const struct wire_unpack *u, struct piece *p)
 {
 	const struct shape *s;
+	size_t n = 0;
 
 	if (at->run_left == 0) {
 		at->shape = &u->shapes[read_u8(&at->runs)];
 		at->run_left = (uint32_t)read_varint(&at->runs);
 	}
 	at->run_left--;
-	at->left--;
 	s = at->shape;
 	*p = (struct piece){ .shape = s };
 	if (s->flags & SHAPE_STRUCTURED) {
 		if (!(s->flags & SHAPE_KNOWN ? known_piece(at, u, p) : new_piece(at, p)))
 			return WIRE_BLOCK_MALFORMED;
+		at->before = p;
 		at->path_n = p->shared + p->tail.n;
-		p->data_n = 4 + s->head_n + s->digest_n + 4 + at->path_n + !!(s->flags & SHAPE_PATH_NUL);
+		n = s->start_n + s->digest_n + 4 + at->path_n + !!(s->flags & SHAPE_PATH_NUL);
 		if (s->rest != FORM_REST_RAW)
-			p->data_n += s->rest * EMPTY_FIELD;
+			n += s->rest * EMPTY_FIELD;
 	}
 	if (!(s->flags & SHAPE_STRUCTURED) || s->rest == FORM_REST_RAW) {
-		uint64_t n = read_varint(&at->raw);
+		uint64_t raw_n = read_varint(&at->raw);
 
-		if (n > reader_left(&at->raw))
+		if (raw_n > reader_left(&at->raw))
 			return WIRE_BLOCK_MALFORMED;
-		p->raw = read_bytes(&at->raw, (size_t)n);
-		p->data_n += p->raw.n;
+		p->raw = read_bytes(&at->raw, (size_t)raw_n);
+		n += p->raw.n;
 	}
-	if (!reader_ok(&at->raw) || !reader_ok(&at->digests))
+	if (!reader_ok(&at->raw))
 		return WIRE_BLOCK_MALFORMED;
-	return p->data_n > LIMIT_ENTRY_DATA ? WIRE_BLOCK_TOO_LARGE : WIRE_BLOCK_OK;
+	p->data_n = (uint32_t)n;
+	return n > LIMIT_ENTRY_DATA ? WIRE_BLOCK_TOO_LARGE : WIRE_BLOCK_OK;
 }
 
-/* Walks all entries: everything is in bounds, all columns end with the last entry. *longest: bytes for u->entry. */
-static int walk(const struct wire_unpack *u, struct cursor at, size_t *longest)
+/* Room for n bytes at *p, which may move. 0 or -ENOMEM. */
+static int make_room(void *p, size_t *cap, size_t n)
+{
+	void **at = p, *larger;
+
+	if (n <= *cap)
+		return 0;
+	larger = realloc(*at, n);
+	if (!larger)
+		return -ENOMEM;
+	*at = larger;
+	*cap = n;
+	return 0;
+}
+
+/* Takes all entries apart: everything is in bounds, all columns end with the last entry. */
+static int walk(struct wire_unpack *u, struct cursor at)
 {
 	struct reader ahead = at.numbers;
-	size_t total = 0, most = u->set && u->count > 1 ? LIMIT_BLOCK_KNOWN : LIMIT_BLOCK_PLAIN;
+	size_t total = 0, path_n = 0, data_n = 0, most = u->set && u->count > 1 ? LIMIT_BLOCK_KNOWN : LIMIT_BLOCK_PLAIN;
 
-	*longest = 0;
+	if (make_room(&u->piece, &u->piece_cap, u->count * sizeof(*u->piece)) < 0)
+		return -ENOMEM;
 	for (unsigned int i = 0; i < ASKED_AHEAD; i++)
 		ask_ahead(&ahead, u->set);
-	while (at.left > 0) {
-		struct piece p;
-		int r = next_piece(&at, u, &p);
+	for (uint32_t i = 0; i < u->count; i++) {
+		struct piece *p = &u->piece[i];
+		int r = next_piece(&at, u, p);
 
 		if (r != WIRE_BLOCK_OK)
 			return r;
-		total += p.data_n;
+		total += p->data_n;
 		if (total > most)
 			return WIRE_BLOCK_TOO_LARGE;
-		if (p.shape->flags & SHAPE_KNOWN) { /* their bytes lie anywhere in the policy */
+		if (p->shape->flags & SHAPE_KNOWN) { /* their bytes lie anywhere in the policy */
 			ask_ahead(&ahead, u->set);
-			memory_ask(p.digest);
-			memory_ask(p.tail);
+			memory_ask((struct bytes){ p->digest, p->shape->digest_n });
+			memory_ask(p->tail);
 		}
-		if (p.shape->flags & SHAPE_STRUCTURED)
-			*longest = MAX(*longest, PATH_AT + p.data_n);
+		path_n = MAX(path_n, at.path_n);
+		data_n = MAX(data_n, (size_t)p->data_n);
 	}
-	return reader_done(&at.numbers) && reader_done(&at.digests) && reader_done(&at.paths) && reader_done(&at.raw)
-		       ? WIRE_BLOCK_OK
-		       : WIRE_BLOCK_MALFORMED;
+	if (!reader_done(&at.numbers) || !reader_done(&at.digests) || !reader_done(&at.paths) || !reader_done(&at.raw))
+		return WIRE_BLOCK_MALFORMED;
+	if (make_room(&u->path, &u->path_cap, path_n) < 0)
+		return -ENOMEM;
+	return make_room(&u->entry, &u->entry_cap, data_n);
 }
 
 static int read_header(struct wire_unpack *u, struct cursor *at)
@@ -349,7 +388,7 @@ static int read_header(struct wire_unpack *u, struct cursor *at)
 		return WIRE_BLOCK_MALFORMED;
 	if (count > LIMIT_BLOCK_ENTRIES || n_shapes > LIMIT_BLOCK_SHAPES)
 		return WIRE_BLOCK_TOO_LARGE;
-	u->count = at->left = (uint32_t)count;
+	u->count = (uint32_t)count;
 	u->n_shapes = (size_t)n_shapes;
 	for (size_t i = 0; i < u->n_shapes; i++)
 		if (!read_shape(&r, u->set != NULL, &u->shapes[i]))
@@ -418,10 +457,9 @@ int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const str
 	bool known = format == WIRE_BLOCK_FORMAT_KNOWN || format == WIRE_BLOCK_FORMAT_BARE_KNOWN;
 	const ZSTD_DDict *dictionary = format == WIRE_BLOCK_FORMAT || format == WIRE_BLOCK_FORMAT_KNOWN ? u->dictionary : NULL;
 	struct cursor at = { 0 };
-	size_t longest;
 	int o;
 
-	u->count = 0;
+	u->count = u->done = 0;
 	u->at = at;
 	u->set = NULL;
 	if (block.n > LIMIT_BLOCK_PACKED)
@@ -437,17 +475,7 @@ int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const str
 	if (o == WIRE_BLOCK_OK)
 		o = read_header(u, &at);
 	if (o == WIRE_BLOCK_OK)
-		o = walk(u, at, &longest);
-	if (o == WIRE_BLOCK_OK && longest > u->entry_cap) {
-		uint8_t *bigger = realloc(u->entry, longest);
-
-		if (bigger) {
-			u->entry = bigger;
-			u->entry_cap = longest;
-		} else {
-			o = -ENOMEM;
-		}
-	}
+		o = walk(u, at);
 	if (o != WIRE_BLOCK_OK) {
 		u->count = 0;
 		return o;
@@ -456,32 +484,29 @@ int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const str
 	return WIRE_BLOCK_OK;
 }
 
-static void put_u32le(uint8_t *at, size_t v)
-{
-	for (size_t i = 0; i < 4; i++)
-		at[i] = (uint8_t)(v >> 8 * i);
-}
-
-/* The template data from its pieces, in u->entry; walk() has seen that all fits. */
-static struct bytes put_together(struct wire_unpack *u, const struct piece *p, size_t path_n)
+/* The template data from its pieces; walk() has seen that all fits. */
+static void put_together(struct wire_unpack *u, const struct piece *p, uint8_t *to)
 {
 	const struct shape *s = p->shape;
-	size_t nul = s->flags & SHAPE_PATH_NUL ? 1 : 0;
-	uint8_t *path = u->entry + PATH_AT, *end = path + path_n;
-	uint8_t *digest = path - 4 - s->digest_n, *head = digest - s->head_n;
+	size_t path_n = p->shared + p->tail.n, nul = s->flags & SHAPE_PATH_NUL ? 1 : 0;
 
-	put_u32le(head - 4, s->head_n + s->digest_n);
-	bytes_copy(head, s->head, s->head_n);
-	bytes_copy(digest, p->digest.p, s->digest_n);
-	put_u32le(path - 4, path_n + nul);
-	bytes_copy(path + p->shared, p->tail.p, p->tail.n);
+	bytes_copy(to, s->start, s->start_n);
+	to += s->start_n;
+	bytes_copy(to, p->digest, s->digest_n);
+	to += s->digest_n;
+	put_u32le(to, path_n + nul);
+	to += 4;
+	bytes_copy(to, u->path, p->shared);
+	bytes_copy(to + p->shared, p->tail.p, p->tail.n);
+	if (p->kept)
+		bytes_copy(u->path + p->shared, p->tail.p, p->tail.n);
+	to += path_n;
 	if (nul)
-		*end++ = 0;
+		*to++ = 0;
 	if (s->rest == FORM_REST_RAW)
-		bytes_copy(end, p->raw.p, p->raw.n);
+		bytes_copy(to, p->raw.p, p->raw.n);
 	else
-		memset(end, 0, s->rest * EMPTY_FIELD);
-	return (struct bytes){ head - 4, p->data_n };
+		memset(to, 0, s->rest * EMPTY_FIELD);
 }
 
 static uint64_t next_delta(struct reader *r, uint64_t before)
@@ -523,21 +548,34 @@ static void next_context(struct wire_unpack *u, struct wire_context *out)
 		at->present = !at->present;
 }
 
-int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx)
+size_t wire_unpack_room(const struct wire_unpack *u)
 {
-	struct wire_context unused;
-	struct piece p;
-	int r;
+	const struct piece *p = &u->piece[u->done];
 
-	if (u->at.left == 0)
+	return u->done < u->count && p->shape->flags & SHAPE_STRUCTURED ? p->data_n : 0;
+}
+
+int wire_unpack_put(struct wire_unpack *u, uint8_t *to, struct ima_entry *e, struct wire_context *ctx)
+{
+	const struct piece *p = &u->piece[u->done];
+	struct wire_context unused;
+
+	if (u->done == u->count)
 		return WIRE_BLOCK_END;
-	r = next_piece(&u->at, u, &p);
-	if (r != WIRE_BLOCK_OK)
-		return r;
-	*e = (struct ima_entry){ .pcr = p.shape->pcr,
-				 .name = p.shape->name,
-				 .violation = p.shape->flags & SHAPE_VIOLATION };
-	e->data = p.shape->flags & SHAPE_STRUCTURED ? put_together(u, &p, u->at.path_n) : p.raw;
+	u->done++;
+	*e = (struct ima_entry){ .pcr = p->shape->pcr,
+				 .name = p->shape->name,
+				 .violation = p->shape->flags & SHAPE_VIOLATION,
+				 .data = p->raw };
+	if (p->shape->flags & SHAPE_STRUCTURED) {
+		put_together(u, p, to);
+		e->data = (struct bytes){ to, p->data_n };
+	}
 	next_context(u, ctx ? ctx : &unused);
 	return WIRE_BLOCK_OK;
+}
+
+int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx)
+{
+	return wire_unpack_put(u, u->entry, e, ctx);
 }
