@@ -113,15 +113,17 @@ static void from_list(struct subject *s)
 	while (result == IMA_LIST_ENTRY) {
 		size_t n = ima_list_batch(list, e, IMA_BATCH, &result);
 
-		policy_look_ahead(s->policy, e, n, hints);
+		policy_look_ahead(s->policy, e, n, NULL, hints);
 		ima_replay_batch(&replay, e, n, 1u << HASH_SHA256, fits);
+		policy_look_up_ahead(hints, n);
 		for (size_t i = 0; i < n; i++) {
 			struct ima_fields fields;
 			struct finding judged[4];
 
 			rules.hint = &hints[i];
-			found += !fits[i] || !ima_fields_parse(&e[i], &fields) ||
-				 appraise_entry(&rules, &e[i], &fields, replay.entries - n + i, judged);
+			found += !fits[i] || (!appraise_is_usual(&rules, &e[i]) &&
+					      (!ima_fields_parse(&e[i], &fields) ||
+					       appraise_entry(&rules, &e[i], &fields, replay.entries - n + i, judged)));
 		}
 	}
 	bench_need(result == IMA_LIST_MORE && found == 0, "judging a list");
@@ -138,6 +140,8 @@ static void from_blocks(struct subject *s, const struct writer *blocks)
 	struct policy_hint hints[WIRE_BATCH];
 	const struct wire_known sets[] = { reference_set_known(s->set) };
 	struct reader r = reader_of(writer_view(blocks));
+	const struct wire_known *set;
+	const bool *listed;
 	size_t found = 0;
 
 	bench_need(boot && wire_unpack_new(&unpack) == 0, "a boot");
@@ -146,9 +150,12 @@ static void from_blocks(struct subject *s, const struct writer *blocks)
 		struct bytes block = read_bytes(&r, read_u32le(&r));
 
 		bench_need(wire_unpack_begin_known(unpack, block, sets, 1) == WIRE_BLOCK_OK, "a block");
+		set = wire_unpack_set(unpack);
+		listed = set && reference_set_is_of(set->user, s->policy) ? batch.known : NULL;
 		while (wire_batch_next(&batch, unpack) == WIRE_BLOCK_OK) {
-			policy_look_ahead(s->policy, batch.entry, batch.n, hints);
+			policy_look_ahead(s->policy, batch.entry, batch.n, listed, hints);
 			bench_need(replay_entries(&boot->replay, batch.entry, batch.n) == 0, "replay");
+			policy_look_up_ahead(hints, batch.n);
 			for (size_t i = 0; i < batch.n; i++) {
 				struct entry_findings findings;
 

@@ -258,9 +258,8 @@ static int learn(const struct log_inputs *in, struct context *c, struct appraisa
 	return r < 0 ? r : 0;
 }
 
-/* One entry, which is replayed already. */
-static int read_entry(const struct log_inputs *in, struct log_report *r, struct context *context, struct appraisal *a,
-		      const struct ima_entry *e, uint64_t index)
+static int read_unusual(const struct log_inputs *in, struct log_report *r, struct context *context, struct appraisal *a,
+			const struct ima_entry *e, uint64_t index)
 {
 	struct finding judged[5];
 	struct ima_fields fields;
@@ -275,8 +274,15 @@ static int read_entry(const struct log_inputs *in, struct log_report *r, struct 
 	for (size_t i = 0; i < n; i++)
 		(void)add_entry_finding(r, e, &fields, &judged[i]);
 	err = judge_unhashed(in, r, e, &fields, index, &context->custom);
-	if (err == 0)
-		err = learn(in, context, a, e, &fields, index);
+	return err == 0 ? learn(in, context, a, e, &fields, index) : err;
+}
+
+/* One entry, which is replayed already. */
+static int read_entry(const struct log_inputs *in, struct log_report *r, struct context *context, struct appraisal *a,
+		      const struct ima_entry *e, uint64_t index)
+{
+	int err = appraise_is_usual(a, e) ? 0 : read_unusual(in, r, context, a, e, index);
+
 	if (err < 0)
 		return err;
 	count_template(r, e->name);
@@ -309,8 +315,9 @@ static int read_entries(const struct log_inputs *in, struct log_report *r)
 		size_t n = ima_list_batch(list, e, IMA_BATCH, &result);
 		uint64_t index = r->replay.entries;
 
-		policy_look_ahead(in->policy, e, n, hints);
+		policy_look_ahead(in->policy, e, n, NULL, hints);
 		ima_replay_batch(&r->replay, e, n, ALL_BANKS, NULL);
+		policy_look_up_ahead(hints, n);
 		for (size_t i = 0; i < n; i++) {
 			a.hint = &hints[i];
 			err = read_entry(in, r, &context, &a, &e[i], index + i);

@@ -27,7 +27,7 @@ static const struct {
 
 #define NAME(text) { (const uint8_t *)(text), sizeof(text) - 1 }
 
-/* Ordered by how often they are met. */
+/* Ordered by how often they are met; find_builtin() knows which the first two are. */
 static const struct {
 	struct bytes name;
 	struct ima_template t;
@@ -61,12 +61,7 @@ static const struct {
 
 static inline bool is_text(struct bytes b, const char *s)
 {
-	return b.n == strlen(s) && bytes_equal(b.p, s, b.n);
-}
-
-static inline bool is_builtin(struct bytes name, size_t i)
-{
-	return name.n == builtin[i].name.n && bytes_equal(name.p, builtin[i].name.p, name.n);
+	return b.n == strlen(s) && bytes_equal(b.p, s, strlen(s));
 }
 
 bool ima_template_is_legacy(struct bytes name)
@@ -74,12 +69,21 @@ bool ima_template_is_legacy(struct bytes name)
 	return is_text(name, "ima");
 }
 
+static const struct ima_template *find_builtin(struct bytes name)
+{
+	if (is_text(name, "ima-ng")) /* nearly always: lengths that are constants need no calls */
+		return &builtin[0].t;
+	if (is_text(name, "ima-sig"))
+		return &builtin[1].t;
+	for (size_t i = 2; i < ARRAY_SIZE(builtin); i++)
+		if (name.n == builtin[i].name.n && bytes_equal(name.p, builtin[i].name.p, name.n))
+			return &builtin[i].t;
+	return NULL;
+}
+
 bool ima_template_is_builtin(struct bytes name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(builtin); i++)
-		if (is_builtin(name, i))
-			return true;
-	return false;
+	return find_builtin(name) != NULL;
 }
 
 bool ima_template_builtin_name(size_t i, struct bytes *name)
@@ -134,9 +138,10 @@ static void parse_format(struct bytes format, struct ima_template *t)
 
 const struct ima_template *ima_template_find(struct bytes name, struct ima_template *scratch)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(builtin); i++)
-		if (is_builtin(name, i))
-			return &builtin[i].t;
+	const struct ima_template *t = find_builtin(name);
+
+	if (t)
+		return t;
 	parse_format(name, scratch);
 	return scratch;
 }

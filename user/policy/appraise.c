@@ -57,52 +57,85 @@ static void judge_violation(struct judgement *j)
 	}
 }
 
-/* Where nearly all templates have the path: the second field, with its NUL. */
-static struct bytes likely_path(struct bytes data)
+/* Where nearly all templates have digest and path: the second with its NUL. */
+static void likely_fields(struct bytes data, struct bytes *digest, struct bytes *path)
 {
 	struct reader r = reader_of(data);
-	struct bytes path;
 
-	(void)read_bytes(&r, read_u32le(&r));
-	path = read_bytes(&r, read_u32le(&r));
-	return (struct bytes){ path.p, path.n ? path.n - 1 : 0 };
+	*digest = read_bytes(&r, read_u32le(&r));
+	*path = read_bytes(&r, read_u32le(&r));
+	path->n -= path->n ? 1 : 0;
 }
 
-void policy_look_ahead(const struct policy *p, const struct ima_entry *e, size_t n, struct policy_hint *out)
+static void ask_for_two(const struct policy *p, struct policy_hint *a, struct policy_hint *b)
+{
+	const struct bytes paths[2] = { a->path, b->path };
+	uint64_t hash[2];
+
+	table_hash_two(&p->table, TABLE_FILES, paths, hash);
+	a->hash = hash[0];
+	b->hash = hash[1];
+	table_ask_slot(&p->table, hash[0]);
+	table_ask_slot(&p->table, hash[1]);
+}
+
+void policy_look_ahead(const struct policy *p, const struct ima_entry *e, size_t n, const bool *listed, struct policy_hint *out)
+{
+	struct policy_hint *one = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		out[i].policy = p;
+		out[i].hash = out[i].slot = 0;
+		likely_fields(e[i].data, &out[i].digest, &out[i].path);
+		if (listed && listed[i])
+			continue;
+		out[i].digest.n = 0;
+		if (!p)
+			continue;
+		if (one)
+			ask_for_two(p, one, &out[i]);
+		one = one ? NULL : &out[i];
+	}
+	if (one)
+		ask_for_two(p, one, one);
+	for (size_t i = 0; p && i < n; i++)
+		if (!out[i].digest.n)
+			out[i].slot = table_ask_record(&p->table, out[i].hash);
+}
+
+void policy_look_up_ahead(const struct policy_hint *hints, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		out[i] = (struct policy_hint){ .policy = p, .path = likely_path(e[i].data) };
-	for (size_t i = 0; p && i < n; i += 2) {
-		size_t other = MIN(i + 1, n - 1); /* of an odd number the last is its own */
-		const struct bytes paths[2] = { out[i].path, out[other].path };
-		uint64_t hash[2];
-
-		table_hash_two(&p->table, TABLE_FILES, paths, hash);
-		out[i].hash = hash[0];
-		out[other].hash = hash[1];
-		table_ask_slot(&p->table, hash[0]);
-		table_ask_slot(&p->table, hash[1]);
-	}
-	for (size_t i = 0; p && i < n; i++)
-		table_ask_record(&p->table, out[i].hash);
+		if (hints[i].policy && hints[i].slot)
+			memory_fetch(table_record_start(&hints[i].policy->table, hints[i].slot));
 }
 
-static uint64_t hash_of_path(const struct judgement *j, enum table_section section)
+static bool hint_is_of(const struct judgement *j, enum table_section section)
 {
 	const struct policy_hint *hint = j->a->hint;
 
-	if (section == TABLE_FILES && hint && hint->policy == j->a->policy && hint->path.p == j->f->path.p &&
-	    hint->path.n == j->f->path.n)
-		return hint->hash;
-	return table_hash(&j->a->policy->table, section, j->f->path);
+	return section == TABLE_FILES && hint && hint->policy == j->a->policy && hint->path.p == j->f->path.p &&
+	       hint->path.n == j->f->path.n;
+}
+
+/* The hint is of this very digest, with its algorithm: in the first field, and all of it. */
+static bool hint_says_listed(const struct policy_hint *hint, const struct ima_fields *f)
+{
+	return hint->digest.n && hint->digest.p == f->alg.p && hint->digest.n == f->alg.n + 2 + f->digest.n;
 }
 
 /* REASON_NONE when the policy knows the digest under this name. */
 static enum reason look_up(const struct judgement *j, enum table_section section)
 {
-	uint8_t alg = file_alg_from_name(j->f->alg);
+	const struct table *t = &j->a->policy->table;
+	const struct policy_hint *hint = hint_is_of(j, section) ? j->a->hint : NULL;
+	bool asked = hint && !hint->digest.n;
+	uint64_t hash;
 
-	switch (table_find_hashed(&j->a->policy->table, hash_of_path(j, section), section, j->f->path, alg, j->f->digest)) {
+	if (hint && hint_says_listed(hint, j->f))
+		return REASON_NONE;
+	hash = asked ? hint->hash : table_hash(t, section, j->f->path);
+	switch (table_find_asked(t, hash, asked ? hint->slot : 0, section, j->f->path, file_alg_from_name(j->f->alg), j->f->digest)) {
 	case TABLE_MATCH:
 		return REASON_NONE;
 	case TABLE_ALGORITHM:

@@ -64,6 +64,13 @@ int policy_each_of(const struct policy *p, enum policy_section section, struct b
 	return table_each_of(&p->table, (enum table_section)sections[section].section, name, each_group, &w);
 }
 
+bool policy_lists(const struct policy *p, struct bytes path, const char *alg, struct bytes digest)
+{
+	uint8_t number = file_alg_from_name((struct bytes){ (const uint8_t *)alg, strlen(alg) });
+
+	return table_find(&p->table, TABLE_FILES, path, number, digest) == TABLE_MATCH;
+}
+
 bool policy_excluded_by(const struct policy *p, struct bytes path, size_t *rule)
 {
 	return exclude_which(p->excludes, path, rule);

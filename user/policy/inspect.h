@@ -22,6 +22,9 @@ typedef int (*policy_item_fn)(void *user, const struct policy_item *item);
 must_use_ int policy_each(const struct policy *p, policy_item_fn each, void *user);
 /* Those of one name. */
 must_use_ int policy_each_of(const struct policy *p, enum policy_section section, struct bytes name, policy_item_fn each, void *user);
+/* True when this digest under this path is one of the policy's files (no word about excludes and deny): that a walk shows it does
+ * not say so, in a compiled policy that somebody else made. */
+must_use_ bool policy_lists(const struct policy *p, struct bytes path, const char *alg, struct bytes digest);
 /* False and *rule untouched when no exclude rule covers the path; rules are counted from 0. */
 must_use_ bool policy_excluded_by(const struct policy *p, struct bytes path, size_t *rule);
 /* i < policy_exclude_count() */

@@ -96,7 +96,8 @@ struct appraisal_trace {
 struct policy_hint {
 	const struct policy *policy;
 	struct bytes path;
-	uint64_t hash;
+	struct bytes digest; /* the field: "sha256:", NUL, digest. Empty: not known to be listed */
+	uint64_t hash, slot; /* when it is not: table_hash() and table_ask_record() */
 };
 
 struct appraisal {
@@ -114,13 +115,19 @@ struct appraisal {
 };
 
 /* Entries that are judged soon: asks for the memory in which the policy (NULL: none) has their paths, so that the waits
- * overlap. out: one hint each. */
-void policy_look_ahead(const struct policy *p, const struct ima_entry *e, size_t n, struct policy_hint *out);
+ * overlap. out: one hint each. listed: NULL, or which entries have in their first two fields a digest, as "NAME:", NUL, digest, and
+ * a path for which policy_lists() is true, because they were put together from such a file: these are not looked up again. */
+void policy_look_ahead(const struct policy *p, const struct ima_entry *e, size_t n, const bool *listed, struct policy_hint *out);
+/* Then, with other work between, before the first of them is judged: fetches what is not there by now. */
+void policy_look_up_ahead(const struct policy_hint *hints, size_t n);
 
 /* Judges one entry: at most 4 findings, worst first, returns how many. Never stops, never fails: an entry that cannot
  * be judged is a finding. `fields` may be given by the caller that already parsed them, else NULL. Order of judgement:
  * docs/policy.md. Thread-safe. */
 size_t appraise_entry(const struct appraisal *a, const struct ima_entry *e, const struct ima_fields *fields,
 		      uint64_t index, struct finding out[4]);
+/* True for an entry in which appraise_entry() finds nothing, and which is nothing but a file that the policy lists: no buffer, no key,
+ * not boot_aggregate, no rules of IMA. False says nothing. Several times as fast; only with a hint. Thread-safe. */
+must_use_ bool appraise_is_usual(const struct appraisal *a, const struct ima_entry *e);
 /* True when the path is "boot_aggregate". */
 must_use_ bool appraise_is_boot_aggregate(const struct ima_fields *f);

@@ -6,10 +6,7 @@
 
 #include "imastream/limits.h"
 
-#define OFFSET_BITS 40
-#define OFFSET_MASK ((UINT64_C(1) << OFFSET_BITS) - 1)
 #define MIN_SLOTS 16u
-#define RECORD_ASKED ((size_t)160) /* bytes: most paths with a digest or two */
 #define SEEDS 16u /* tries; one is enough but for a chance of 2^-40 and less */
 
 void table_builder_init(struct table_builder *b)
@@ -106,19 +103,19 @@ static size_t home(uint64_t h, size_t n_slots)
 
 static uint64_t slot_of(uint64_t h, uint64_t offset)
 {
-	return h << OFFSET_BITS | (offset + 1);
+	return h << TABLE_OFFSET_BITS | (offset + 1);
 }
 
 static bool slot_may_be(uint64_t slot, uint64_t h)
 {
-	return slot >> OFFSET_BITS == (h & ((UINT64_C(1) << (64 - OFFSET_BITS)) - 1));
+	return slot >> TABLE_OFFSET_BITS == (h & ((UINT64_C(1) << (64 - TABLE_OFFSET_BITS)) - 1));
 }
 
 /* The record that a slot points at. */
 static bool at_slot(const struct table *t, uint64_t slot, struct reader *r, struct record *out)
 {
 	*r = reader_over(t->records, t->n_records);
-	(void)read_bytes(r, (slot & OFFSET_MASK) - 1);
+	(void)read_bytes(r, (slot & TABLE_OFFSET_MASK) - 1);
 	return read_record(r, out);
 }
 
@@ -159,7 +156,7 @@ static int insert_all(struct table *t, uint64_t *slots)
 		uint8_t alg;
 		int result;
 
-		if (!read_record(&r, &record) || offset >= OFFSET_MASK)
+		if (!read_record(&r, &record) || offset >= TABLE_OFFSET_MASK)
 			return -EIO; /* not reached: we wrote these bytes */
 		for (unsigned int g = 0; g < record.groups; g++)
 			if (!read_group(&r, &alg, &skipped))
@@ -282,38 +279,32 @@ void table_ask_slot(const struct table *t, uint64_t hash)
 }
 
 /* As find_record(), but believing the slot. */
-void table_ask_record(const struct table *t, uint64_t hash)
+uint64_t table_ask_record(const struct table *t, uint64_t hash)
 {
 	uint64_t slot;
 	size_t i;
 
 	if (!t->n_slots)
-		return;
+		return 0;
 	i = home(hash, t->n_slots);
 	for (unsigned int probe = 0; probe < t->probes && (slot = le64toh(t->slots[i])); probe++) {
-		struct reader r = reader_over(t->records, t->n_records);
-
 		if (slot_may_be(slot, hash)) {
-			(void)read_bytes(&r, (slot & OFFSET_MASK) - 1);
-			memory_ask(read_bytes(&r, MIN(reader_left(&r), RECORD_ASKED)));
-			return;
+			memory_ask(table_record_start(t, slot));
+			return slot;
 		}
 		i = i + 1 == t->n_slots ? 0 : i + 1;
 	}
+	return 0;
 }
 
-enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum table_section section, struct bytes key, uint8_t alg,
-				   struct bytes digest)
+/* *r: at the first group of the record. */
+static enum table_match find_digest(struct reader *r, const struct record *record, uint8_t alg, struct bytes digest)
 {
 	enum table_match match = TABLE_OTHER;
-	struct record record;
 	struct bytes digests;
-	struct reader r;
 	uint8_t group_alg;
 
-	if (!find_record(t, hash, (uint8_t)section, key, &r, &record))
-		return TABLE_NO_KEY;
-	for (unsigned int g = 0; g < record.groups && read_group(&r, &group_alg, &digests); g++) {
+	for (unsigned int g = 0; g < record->groups && read_group(r, &group_alg, &digests); g++) {
 		if (file_alg_size(group_alg) != digest.n || !group_has(digests, digest))
 			continue;
 		if (group_alg == alg)
@@ -321,6 +312,25 @@ enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum ta
 		match = TABLE_ALGORITHM;
 	}
 	return match;
+}
+
+enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum table_section section, struct bytes key, uint8_t alg,
+				   struct bytes digest)
+{
+	return table_find_asked(t, hash, 0, section, key, alg, digest);
+}
+
+/* The first slot that may be the key's is it when the key is there: else all are looked at. */
+enum table_match table_find_asked(const struct table *t, uint64_t hash, uint64_t slot, enum table_section section, struct bytes key,
+				  uint8_t alg, struct bytes digest)
+{
+	struct record record;
+	struct reader r;
+
+	if ((slot && at_slot(t, slot, &r, &record) && same_key(&record, (uint8_t)section, key)) ||
+	    find_record(t, hash, (uint8_t)section, key, &r, &record))
+		return find_digest(&r, &record, alg, digest);
+	return TABLE_NO_KEY;
 }
 
 enum table_match table_find(const struct table *t, enum table_section section, struct bytes key, uint8_t alg,

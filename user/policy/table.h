@@ -72,10 +72,25 @@ bool table_has(const struct table *t, enum table_section section, struct bytes k
 uint64_t table_hash(const struct table *t, enum table_section section, struct bytes key);
 void table_hash_two(const struct table *t, enum table_section section, const struct bytes key[2], uint64_t out[2]);
 void table_ask_slot(const struct table *t, uint64_t hash);
-void table_ask_record(const struct table *t, uint64_t hash);
+/* The slot that it believes to be the key's; 0: none. */
+uint64_t table_ask_record(const struct table *t, uint64_t hash);
+#define TABLE_OFFSET_BITS 40
+#define TABLE_OFFSET_MASK ((UINT64_C(1) << TABLE_OFFSET_BITS) - 1)
+#define TABLE_ASKED ((size_t)128) /* bytes of a record: most paths with a digest */
+/* What is asked for: the begin of the record at this slot (not 0); cut off at the table's end. */
+static inline struct bytes table_record_start(const struct table *t, uint64_t slot)
+{
+	struct reader r = reader_over(t->records, t->n_records);
+
+	(void)read_bytes(&r, (slot & TABLE_OFFSET_MASK) - 1);
+	return read_bytes(&r, MIN(reader_left(&r), TABLE_ASKED));
+}
 /* table_find() of a key whose table_hash() is known. */
 enum table_match table_find_hashed(const struct table *t, uint64_t hash, enum table_section section, struct bytes key, uint8_t alg,
 				   struct bytes digest);
+/* The same when table_ask_record() said `slot`: the slots are only read again where it is not the key's. */
+enum table_match table_find_asked(const struct table *t, uint64_t hash, uint64_t slot, enum table_section section, struct bytes key,
+				  uint8_t alg, struct bytes digest);
 
 /* Calls back for each group of each key, in the order of the records (keys without digests: once, alg FILE_ALG_NONE):
  * digests are file_alg_size(alg) bytes each, ascending, all views of the table. Stops at the first result that is not 0

@@ -128,16 +128,21 @@ struct appraisal appraise_rules_of(const struct appraisal *rules, const struct b
 int appraise_stage(const struct appraisal *rules, struct boot *b, uint32_t pcr_mask, const struct ima_entry *e, uint64_t index,
 		   bool again, struct entry_findings *out)
 {
-	const struct appraisal a = appraise_rules_of(rules, b);
-	bool sound;
+	bool covered = again || (pcr_mask | b->uncovered) & 1u << e->pcr, sound;
+	struct appraisal a;
 
+	if (covered && appraise_is_usual(rules, e)) {
+		out->n = 0;
+		return 0;
+	}
+	a = appraise_rules_of(rules, b);
 	sound = ima_fields_parse(e, &out->fields);
 	out->n = appraise_entry(&a, e, sound ? &out->fields : NULL, index, out->list);
 	if (!again && sound)
 		look_for_kexec(b, e, index, out);
 	if (sound && a.ima_policies && imapolicies_judge(a.ima_policies, e, &out->fields) != IMAPOLICY_NONE)
 		b->flags |= BOOT_IMA_POLICY_SEEN;
-	if (!again && !(pcr_mask & (1u << e->pcr)) && !(b->uncovered & (1u << e->pcr))) {
+	if (!covered) {
 		b->uncovered |= 1u << e->pcr;
 		add_finding(out, REASON_PCR_UNCOVERED, index);
 	}

@@ -54,14 +54,18 @@ static int take_entries(struct pipeline *p, struct session *s, const struct wire
 			const struct incoming_block *in)
 {
 	struct judgement rules = pipeline_judgement(p, s->attester);
+	const struct wire_known *set = wire_unpack_set(p->fleet.unpack);
 	struct policy_hint hints[WIRE_BATCH];
+	const bool *listed;
 	int r;
 
 	for (size_t i = from; i < batch->n; i++)
 		if (batch->entry[i].pcr > LIMIT_PCR)
 			return WIRE_BLOCK_MALFORMED;
-	policy_look_ahead(rules.now.policy, batch->entry + from, batch->n - from, hints); /* comes while the replay computes */
+	listed = set && reference_set_is_of(set->user, rules.now.policy) ? batch->known + from : NULL;
+	policy_look_ahead(rules.now.policy, batch->entry + from, batch->n - from, listed, hints); /* comes while the replay computes */
 	r = replay_entries(&s->boot->replay, batch->entry + from, batch->n - from);
+	policy_look_up_ahead(hints, batch->n - from);
 	for (size_t i = from; r == 0 && i < batch->n; i++) {
 		rules.now.hint = &hints[i - from];
 		r = take_entry(p, s, &rules, &batch->entry[i], &batch->context[i], in);
@@ -98,7 +102,7 @@ int pipeline_take_block(struct pipeline *p, struct session *s, const struct inco
 	struct wire_known sets[REFERENCES_HELD];
 	struct wire_batch *batch = p->fleet.batch;
 	int r = wire_unpack_begin_known(p->fleet.unpack, in->block, sets, pipeline_known_sets(p, s->attester, sets));
-	bool again = wire_unpack_needs_set(p->fleet.unpack);
+	bool again = wire_unpack_set(p->fleet.unpack) != NULL;
 
 	if (r != WIRE_BLOCK_OK)
 		return r;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/hash.h"
+#include "base/huge.h"
 #include "policy/inspect.h"
 
 /* A file of the policy; the views are the policy's. */
@@ -28,6 +29,7 @@ struct tagged {
 };
 
 struct gathered {
+	const struct policy *policy;
 	struct tagged *list;
 	size_t n, room;
 };
@@ -41,7 +43,7 @@ static int gather(void *user, const struct policy_item *item)
 
 	/* a path with a NUL is in no list, and one as long as an entry in no block */
 	if (!alg || item->name.n > LIMIT_BLOCK_KNOWN / 2 || (item->name.n && memchr(item->name.p, 0, item->name.n)) ||
-	    g->n == g->room)
+	    g->n == g->room || !policy_lists(g->policy, item->name, item->alg, item->digest))
 		return 0;
 	wire_record_tag(&record, at->tag);
 	at->file = (struct file){ .digest = item->digest.p, .digest_n = (uint8_t)item->digest.n, .path = item->name.p,
@@ -69,7 +71,7 @@ static void drop_doubles(struct gathered *g)
 static int fill(struct reference_set *s, const struct gathered *g)
 {
 	s->n = (uint32_t)g->n;
-	s->files = calloc(g->n, sizeof(*s->files));
+	s->files = alloc_huge(g->n * sizeof(*s->files));
 	if (!s->files)
 		return -ENOMEM;
 	s->bytes = WRITER(WIRE_REFERENCE_HEAD_SIZE + g->n * WIRE_TAG_SIZE);
@@ -89,7 +91,7 @@ static int fill(struct reference_set *s, const struct gathered *g)
 int reference_set_new(struct reference_set **out, struct policy *policy)
 {
 	cleanup_reference_set_ struct reference_set *s = calloc(1, sizeof(*s));
-	struct gathered g = { .room = MIN(policy_digest_count(policy), (size_t)LIMIT_REFERENCE_RECORDS) };
+	struct gathered g = { .policy = policy, .room = MIN(policy_digest_count(policy), (size_t)LIMIT_REFERENCE_RECORDS) };
 	int r;
 
 	if (!s)
@@ -142,6 +144,11 @@ const uint8_t *reference_set_digest(const struct reference_set *s)
 const char *reference_set_policy(const struct reference_set *s)
 {
 	return policy_id(s->policy);
+}
+
+bool reference_set_is_of(const struct reference_set *s, const struct policy *policy)
+{
+	return s->policy == policy;
 }
 
 static bool record_of(const void *user, uint32_t i, struct wire_record *out)

@@ -14,6 +14,7 @@ int wire_batch_next(struct wire_batch *b, struct wire_unpack *u)
 
 		if (!fits && b->n)
 			break;
+		b->known[b->n] = wire_unpack_known(u);
 		r = fits ? wire_unpack_put(u, b->data + used, e, ctx) : wire_unpack_next(u, e, ctx);
 		if (r != WIRE_BLOCK_OK)
 			return b->n ? WIRE_BLOCK_OK : r;

@@ -11,6 +11,7 @@ struct wire_batch {
 	size_t n;
 	struct ima_entry entry[WIRE_BATCH];
 	struct wire_context context[WIRE_BATCH];
+	bool known[WIRE_BATCH]; /* wire_unpack_known() */
 	uint8_t data[WIRE_BATCH_DATA]; /* private */
 };
 

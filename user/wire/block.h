@@ -56,13 +56,14 @@ void wire_unpack_free(struct wire_unpack **u);
 must_use_ int wire_unpack_begin(struct wire_unpack *u, struct bytes block);
 /* The same with the sets that we hold, which must stay as long as its entries are wanted. */
 must_use_ int wire_unpack_begin_known(struct wire_unpack *u, struct bytes block, const struct wire_known *sets, size_t n_sets);
-/* The block that began needs a reference set to be read; after WIRE_BLOCK_OK only. */
-bool wire_unpack_needs_set(const struct wire_unpack *u);
+/* The reference set that the block is read with; NULL: it needs none. After WIRE_BLOCK_OK only. */
+const struct wire_known *wire_unpack_set(const struct wire_unpack *u);
 uint32_t wire_unpack_count(const struct wire_unpack *u);
 /* The next entry: WIRE_BLOCK_OK or WIRE_BLOCK_END. Views live until the next call on u. e->digest is empty. ctx may be
  * NULL. */
 must_use_ int wire_unpack_next(struct wire_unpack *u, struct ima_entry *e, struct wire_context *ctx);
 /* The same in parts, for a caller who keeps the data himself: the bytes that the next entry's data need (0 when they lie in
  * the block, until the next begin), and the entry, its data put at `to`. */
+bool wire_unpack_known(const struct wire_unpack *u); /* it has digest and path of a record of wire_unpack_set() */
 size_t wire_unpack_room(const struct wire_unpack *u);
 must_use_ int wire_unpack_put(struct wire_unpack *u, uint8_t *to, struct ima_entry *e, struct wire_context *ctx);

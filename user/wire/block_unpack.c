@@ -414,9 +414,9 @@ int wire_unpack_begin(struct wire_unpack *u, struct bytes block)
 	return wire_unpack_begin_known(u, block, NULL, 0);
 }
 
-bool wire_unpack_needs_set(const struct wire_unpack *u)
+const struct wire_known *wire_unpack_set(const struct wire_unpack *u)
 {
-	return u->set != NULL;
+	return u->set;
 }
 
 /* Formats 1 and 3: a frame. */
@@ -546,6 +546,11 @@ static void next_context(struct wire_unpack *u, struct wire_context *out)
 	}
 	if (--at->presence_left == 0)
 		at->present = !at->present;
+}
+
+bool wire_unpack_known(const struct wire_unpack *u)
+{
+	return u->done < u->count && u->piece[u->done].shape->flags & SHAPE_KNOWN;
 }
 
 size_t wire_unpack_room(const struct wire_unpack *u)
