@@ -126,6 +126,47 @@ sha_code_ static void sha256_two(struct state *a, const uint8_t *p, struct state
 	*b = t;
 }
 
+/* The words of the block behind 64 bytes of message, which is all padding (5.1.1, 6.2.2), each with its constant. */
+static const uint32_t sha256_padding[64] = {
+	0xc28a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf374,
+	0x649b69c1, 0xf0fe4786, 0x0fe1edc6, 0x240cf254, 0x4fe9346f, 0x6cc984be, 0x61b9411e, 0x16f988fa,
+	0xf2c65152, 0xa88e5a6d, 0xb019fc65, 0xb9d99ec7, 0x9a1231c3, 0xe70eeaa0, 0xfdb1232b, 0xc7353eb0,
+	0x3069bad5, 0xcb976d5f, 0x5a0f118f, 0xdc1eeefd, 0x0a35b689, 0xde0b7a04, 0x58f4ca9d, 0xe15d5b16,
+	0x007f3e86, 0x37088980, 0xa507ea32, 0x6fab9537, 0x17406110, 0x0d8cd6f1, 0xcdaa3b6d, 0xc0bbbe37,
+	0x83613bda, 0xdb48a363, 0x0b02e931, 0x6fd15ca7, 0x521afaca, 0x31338431, 0x6ed41a95, 0x6d437890,
+	0xc39c91f2, 0x9eccabbd, 0xb5c9a0e6, 0x532fb63c, 0xd2c741c6, 0x07237ea3, 0xa4954b68, 0x4c191d76,
+};
+
+sha_inline_ void sha256_padding_rounds(struct state *s, size_t i)
+{
+	__m128i wk = load((const uint8_t *)&sha256_padding[4 * i]);
+
+	s->y = _mm_sha256rnds2_epu32(s->y, s->x, wk);
+	s->x = _mm_sha256rnds2_epu32(s->x, s->y, _mm_shuffle_epi32(wk, 0x0e));
+}
+
+/* An extend, which is two blocks, the second of them padding, beside two blocks of another message. */
+sha_code_ static void sha256_extend(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q)
+{
+	struct state s, t, s_before, t_before;
+	__m128i v[4];
+
+	sha256_two(a, p, b, q, 1);
+	s = s_before = *a;
+	t = t_before = *b;
+	sha256_load(v, q + BLOCK);
+#pragma GCC unroll 16
+	for (size_t i = 0; i < 16; i++) {
+		sha256_padding_rounds(&s, i);
+		sha256_rounds(&t, v, i);
+	}
+	add_state(&s, &s_before);
+	add_state(&t, &t_before);
+	*a = s;
+	*b = t;
+}
+
 /* --- SHA-1 ---- */
 
 sha_inline_ void sha1_load(__m128i w[4], const uint8_t *p)
@@ -231,11 +272,13 @@ struct algorithm {
 	void (*put)(const struct state *s, uint8_t *out);
 	void (*one)(struct state *a, const uint8_t *p, size_t blocks);
 	void (*two)(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q, size_t blocks);
+	/* two() of two blocks where the first message is an extend; NULL: an extend is one block */
+	void (*extend)(struct state *a, const uint8_t *p, struct state *b, const uint8_t *q);
 };
 
 /* Initial values: FIPS 180-4, 5.3.1 and 5.3.3. */
 static const struct algorithm sha1 = {
-	20, { 0x10325476, 0x98badcfe, 0xefcdab89, 0x67452301, 0, 0, 0, 0xc3d2e1f0 }, sha1_put, sha1_one, sha1_two,
+	20, { 0x10325476, 0x98badcfe, 0xefcdab89, 0x67452301, 0, 0, 0, 0xc3d2e1f0 }, sha1_put, sha1_one, sha1_two, NULL,
 };
 static const struct algorithm sha256 = {
 	32,
@@ -243,6 +286,7 @@ static const struct algorithm sha256 = {
 	sha256_put,
 	sha256_one,
 	sha256_two,
+	sha256_extend,
 };
 
 struct message {
@@ -381,7 +425,12 @@ static inline __attribute__((always_inline)) void run(const struct algorithm *al
 			continue;
 		}
 		blocks = MIN(a.left.blocks, b.left.blocks);
-		alg->two(&a.state, a.left.at, &b.state, b.left.at, blocks);
+		if (alg->extend && blocks == 2 && a.work == LANE_EXTEND)
+			alg->extend(&a.state, a.left.at, &b.state, b.left.at);
+		else if (alg->extend && blocks == 2 && b.work == LANE_EXTEND)
+			alg->extend(&b.state, b.left.at, &a.state, a.left.at);
+		else
+			alg->two(&a.state, a.left.at, &b.state, b.left.at, blocks);
 		advance(&w, &a, alg, blocks);
 		advance(&w, &b, alg, blocks);
 	}
