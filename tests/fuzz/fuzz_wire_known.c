@@ -105,7 +105,7 @@ static void again(struct bytes block, const struct wire_reference *set)
 	check(wire_pack_finish(pack, &packed) == 0);
 	check(wire_unpack_begin_known(unpack, block, &receiver, 1) == WIRE_BLOCK_OK);
 	check(wire_unpack_begin_known(other, packed, &receiver, 1) == WIRE_BLOCK_OK);
-	check(wire_unpack_count(other) == wire_unpack_count(unpack) && (set || !wire_unpack_needs_set(other)));
+	check(wire_unpack_count(other) == wire_unpack_count(unpack) && (set || !wire_unpack_set(other)));
 	for (uint32_t n = wire_unpack_count(unpack); n > 0; n--) {
 		check(wire_unpack_next(unpack, &a, &ca) == WIRE_BLOCK_OK && wire_unpack_next(other, &b, &cb) == WIRE_BLOCK_OK);
 		check(a.pcr == b.pcr && a.violation == b.violation && a.name.n == b.name.n && a.data.n == b.data.n);
@@ -128,7 +128,7 @@ static void from_peer(struct bytes block)
 	again(block, &sender);
 	check(wire_unpack_begin_known(unpack, block, &receiver, 1) == WIRE_BLOCK_OK);
 	r = wire_unpack_begin(other, block);
-	check(r == (wire_unpack_needs_set(unpack) ? WIRE_BLOCK_REFERENCE : WIRE_BLOCK_OK));
+	check(r == (wire_unpack_set(unpack) ? WIRE_BLOCK_REFERENCE : WIRE_BLOCK_OK));
 }
 
 /* A block of format 4 around these bytes. */

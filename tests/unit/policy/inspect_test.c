@@ -49,6 +49,23 @@ static void all_of_a_policy(void **state)
 	assert_int_equal(stopped.calls, 2);
 }
 
+static void lists_a_file(void **state)
+{
+	cleanup_policy_ struct policy *p = policy_of("{\"digests\":{\"/a\":[\"" A32 "\"]},\"keyrings\":{\"k\":[\"" B32 "\"]}}");
+	uint8_t digest[32];
+	const struct bytes d = { digest, sizeof(digest) };
+
+	(void)state;
+	memset(digest, 0xaa, sizeof(digest));
+	assert_true(policy_lists(p, text("/a"), "sha256", d));
+	assert_false(policy_lists(p, text("/b"), "sha256", d));
+	assert_false(policy_lists(p, text("/a"), "sm3", d));
+	assert_false(policy_lists(p, text("/a"), "sha256", (struct bytes){ digest, 31 }));
+	memset(digest, 0xbb, sizeof(digest));
+	assert_false(policy_lists(p, text("/a"), "sha256", d));
+	assert_false(policy_lists(p, text("k"), "sha256", d)); /* a key, not a file */
+}
+
 static void the_first_rule_that_covers(void **state)
 {
 	cleanup_policy_ struct policy *p = policy_of("{\"excludes\":[\"/tmp/\",\"/var/.*\\\\.log$\",\"/var/\"]}");
@@ -69,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_a_policy),
+		cmocka_unit_test(lists_a_file),
 		cmocka_unit_test(the_first_rule_that_covers),
 	};
 

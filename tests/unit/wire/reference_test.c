@@ -216,6 +216,8 @@ static void assert_filled(struct wire_unpack *u, uint32_t first, uint32_t n, uin
 	assert_int_equal(wire_unpack_count(u), n);
 	for (uint32_t i = 0; i < n; i++) {
 		put_file(&data, (first + i * 5) % FILES, unknown && i % unknown == 0);
+		assert_int_equal(wire_unpack_known(u), wire_unpack_set(u) && !(unknown && i % unknown == 0));
+		assert_int_equal(wire_unpack_room(u), data.n);
 		assert_int_equal(wire_unpack_next(u, &e, &c), WIRE_BLOCK_OK);
 		assert_same(e.data, writer_view(&data));
 		assert_same(e.name, str("ima-ng"));
@@ -225,6 +227,8 @@ static void assert_filled(struct wire_unpack *u, uint32_t first, uint32_t n, uin
 			assert_int_equal(c.pid, 100 + i);
 	}
 	assert_int_equal(wire_unpack_next(u, &e, &c), WIRE_BLOCK_END);
+	assert_false(wire_unpack_known(u));
+	assert_int_equal(wire_unpack_room(u), 0);
 }
 
 static void test_round_trip(void **state)
@@ -246,7 +250,7 @@ static void test_round_trip(void **state)
 		/* without an entry of the set it is a block that anybody can read */
 		assert_int_equal(block.p[0], known ? WIRE_BLOCK_FORMAT_KNOWN : WIRE_BLOCK_FORMAT);
 		assert_int_equal(wire_unpack_begin_known(u, block, &set.receiver, 1), WIRE_BLOCK_OK);
-		assert_int_equal(wire_unpack_needs_set(u), known);
+		assert_int_equal(wire_unpack_set(u) != NULL, known);
 		assert_filled(u, (uint32_t)i, n, unknown, i % 2);
 		assert_int_equal(wire_unpack_begin(u, block), known ? WIRE_BLOCK_REFERENCE : WIRE_BLOCK_OK);
 		if (n == 10 && unknown == 0 && i % 2 == 0)
