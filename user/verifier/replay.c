@@ -55,11 +55,14 @@ static size_t step_size(const struct replay *r)
 	return 1 + 2 * hash_size(r->bank);
 }
 
+static inline struct step step_from(uint8_t *p, size_t size)
+{
+	return (struct step){ p, p + 1, p + 1 + size };
+}
+
 static struct step step_at(const struct replay *r, const struct replay_track *t, uint64_t index)
 {
-	uint8_t *p = t->steps + (t->head + (size_t)(index - r->first)) * step_size(r);
-
-	return (struct step){ p, p + 1, p + 1 + hash_size(r->bank) };
+	return step_from(t->steps + (t->head + (size_t)(index - r->first)) * step_size(r), hash_size(r->bank));
 }
 
 static size_t window_count(const struct replay *r)
@@ -122,12 +125,16 @@ static const struct replay_track *holding_track(const struct replay *r)
 static int track_extend(const struct replay *r, struct replay_track *t, const struct ima_entry *e, size_t n, bool padded)
 {
 	const uint8_t *newest[LIMIT_PCR + 1] = { NULL };
+	const enum ima_bank_rule rule = padded ? IMA_BANK_PADDED : IMA_BANK_OWN;
+	const size_t size = hash_size(r->bank);
 	struct hash_step steps[IMA_BATCH];
+	uint8_t *at;
 
 	if (track_reserve(r, t, n) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct step s = step_at(r, t, r->next + i);
+	at = step_at(r, t, r->next).pcr;
+	for (size_t i = 0; i < n; i++, at += 1 + 2 * size) {
+		struct step s = step_from(at, size);
 		unsigned int pcr = e[i].pcr;
 
 		if (!newest[pcr]) {
@@ -136,7 +143,7 @@ static int track_extend(const struct replay *r, struct replay_track *t, const st
 				return -ENOMEM;
 		}
 		*s.pcr = (uint8_t)pcr;
-		ima_bank_step(&e[i], r->bank, padded ? IMA_BANK_PADDED : IMA_BANK_OWN, s.digest, &steps[i]);
+		ima_bank_step(&e[i], r->bank, rule, s.digest, &steps[i]);
 		steps[i].before = newest[pcr];
 		steps[i].after = s.value;
 		newest[pcr] = s.value;
@@ -217,11 +224,14 @@ void replay_forget(struct replay *r, uint64_t index)
 
 		if (!t->active)
 			continue;
-		for (uint64_t j = r->first; j < index; j++) {
+		/* behind all steps the values are the running ones, for which base has room */
+		for (uint64_t j = index == r->next ? index : r->first; j < index; j++) {
 			struct step s = step_at(r, t, j);
 
 			bytes_copy(values_at(&t->base, *s.pcr), s.value, hash_size(r->bank));
 		}
+		if (index == r->next && values_copy(&t->base, &t->running) < 0)
+			continue; /* cannot be */
 		t->head += (size_t)(index - r->first);
 		if (index == r->next) { /* most hosts are at rest most of the time */
 			free(TAKE_PTR(t->steps));
