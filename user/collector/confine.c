@@ -128,7 +128,8 @@ static int allow_source(struct sandbox *s, const struct collector_options *o)
 	return r == 0 ? sandbox_allow(s, spool && *spool ? spool : "/tmp", SANDBOX_WRITE) : r;
 }
 
-/* Certificates are read whenever a connection is made anew; the private key is another process's. */
+/* Certificates are read again for each new connection: the same files, not others of their name, for the key may lie beside them and
+ * is another process's. */
 static int allow_option(void *user, const struct option_row *row, const char *path)
 {
 	if (strcmp(row->name, "stats-file") == 0)

@@ -23,8 +23,7 @@ struct member {
 	struct trim_group trim;
 	uint64_t reported, proven; /* entries whose latency was counted */
 	uint64_t bytes_sent, bytes_received; /* of clients that are closed */
-	/* When a request fails for want of an answer; 0: none. Kept here because a timer of nng fires even when the answer has come,
-	 * and an idle host is to sleep. */
+	/* When a request fails for want of an answer; 0: none. By the caller's clock, which tests step. */
 	uint64_t deadline_us[NET_SLOTS];
 	struct loop *loop;
 	loop_fn readable;

@@ -258,8 +258,7 @@ static void say_unreachable(const struct peer *p)
 }
 
 /* Nobody is there: the socket goes on dialling, so there is nothing to wait for, but in a group another one's turn. A single one
- * gets a new socket every other time: the pauses between nng's dials are by the wall clock (libnng 1.5.2), and when that is set
- * back during one, the old socket dials again only when the clock is there again. */
+ * keeps its socket. */
 static void unreachable(struct peer *p, uint64_t now)
 {
 	if ((p->failures & (p->failures - 1)) == 0) /* the first time, the second, the fourth, the eighth ... */
@@ -268,7 +267,7 @@ static void unreachable(struct peer *p, uint64_t now)
 	p->failures++;
 	p->counters.reconnects++;
 	p->state = PEER_GREETING;
-	p->next_url = p->group || p->failures % 2 == 0;
+	p->next_url = p->group;
 	if (!p->group)
 		return;
 	p->state = PEER_WAITING;

@@ -17,11 +17,12 @@
 #define RECONNECT_MIN_MS 100u
 #define RECONNECT_MAX_MS 2000u
 #define PATIENCE_US 10000000u /* until a connection is made, TLS agreed upon, and the peer has said hello */
+#define LOOKUP_PATIENCE_US 60000000u /* its answer is lost when we give up: longer than a resolver with dead servers takes */
 #define READ_SIZE 16384u
 #define READS_PER_TURN 16u
 #define FRAME_MAX (SP_HEAD_SIZE + SP_ID_SIZE + LIMIT_MESSAGE)
 
-enum stage {
+enum stage { /* in this order; there is a stream from CONNECTING on */
 	RESTING, /* until retry_us */
 	LOOKING_UP,
 	CONNECTING,
@@ -53,7 +54,7 @@ enum event_kind { EVENT_SOCKET, EVENT_TIMER, EVENT_LOOKUP };
 struct net_client {
 	int epoll_fd, timer_fd, fd;
 	uint64_t armed_us; /* what the timer is set to; 0: it is not */
-	uint32_t events;   /* that epoll watches of fd */
+	uint32_t events;   /* that epoll watches of fd; 0: it does not yet */
 	enum stage stage;
 	uint64_t retry_us;    /* RESTING */
 	uint64_t patience_us; /* the others but OPEN: then we give up */
@@ -61,7 +62,7 @@ struct net_client {
 	struct dialer dialer;
 	SSL_CTX *tls;
 	SSL *ssl;
-	char *server_name;
+	struct net_tls files; /* of tls; the texts are ours */
 	bool want_write;
 	struct sp_decoder in;
 	struct slot slots[NET_SLOTS];
@@ -148,6 +149,7 @@ static void drop_stream(struct net_client *c)
 	c->sending = NET_SLOTS;
 	c->sent_of = 0;
 	c->want_write = false;
+	c->events = 0;
 	for (unsigned int i = 0; i < NET_SLOTS; i++)
 		if (c->slots[i].state == SLOT_SENT)
 			c->slots[i].state = SLOT_QUEUED;
@@ -337,7 +339,7 @@ static int connected(struct net_client *c)
 	sp_decoder_init(&c->in, SP_REP, c->dialer.ipc);
 	if (!c->tls)
 		return greet(c);
-	r = stream_tls_connect(&c->ssl, c->tls, c->fd, c->server_name);
+	r = stream_tls_connect(&c->ssl, c->tls, c->fd, c->files.server_name);
 	if (r < 0)
 		return r;
 	c->stage = SHAKING_HANDS;
@@ -380,10 +382,23 @@ static void follow(struct net_client *c, int dialled)
 		drop_stream(c);
 		r = dialer_next(&c->dialer, &c->fd);
 	}
-	if (r >= 0 && epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, dialer_lookup_fd(&c->dialer), &ev) == 0)
+	if (r >= 0 && epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, dialer_lookup_fd(&c->dialer), &ev) == 0) {
 		c->stage = LOOKING_UP;
-	else
+		c->patience_us = clock_mono_us() + LOOKUP_PATIENCE_US;
+	} else {
 		rest(c);
+	}
+}
+
+/* Certificates may be others by now. What is wrong with the files at this moment is no reason to give up what worked. */
+static void renew_tls(struct net_client *c)
+{
+	SSL_CTX *fresh = NULL;
+
+	if (!c->tls || stream_tls_client(&fresh, &c->files) < 0)
+		return;
+	SSL_CTX_free(c->tls);
+	c->tls = fresh;
 }
 
 static void dial(struct net_client *c)
@@ -438,6 +453,7 @@ static void on_socket(struct net_client *c)
 static void on_lookup(struct net_client *c)
 {
 	stop_lookup(c);
+	c->patience_us = clock_mono_us() + PATIENCE_US;
 	follow(c, dialer_looked_up(&c->dialer, &c->fd));
 }
 
@@ -492,13 +508,39 @@ static void turn(struct net_client *c)
 	}
 	now = clock_mono_us();
 	expire(c, now);
-	if (c->stage == RESTING && now >= c->retry_us)
+	if (c->stage == RESTING && now >= c->retry_us) {
+		renew_tls(c);
 		dial(c);
-	else if (c->stage != RESTING && c->stage != OPEN && now >= c->patience_us)
+	} else if (c->stage != RESTING && c->stage != OPEN && now >= c->patience_us) {
 		dial_next(c);
+	}
 }
 
 /* --- the object ---- */
+
+static int copy_text(const char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return text && !*out ? -ENOMEM : 0;
+}
+
+static int tls_init(struct net_client *c, const struct net_tls *tls)
+{
+	const char *name = tls && tls->server_name ? tls->server_name : c->dialer.host;
+	int r = stream_tls_client(&c->tls, tls);
+
+	if (r < 0)
+		return r;
+	if (!*name || strlen(name) > TLSEXT_MAXLEN_host_name)
+		return -EINVAL;
+	c->files.keeper = tls->keeper;
+	r = copy_text(&c->files.ca, tls->ca);
+	if (r == 0)
+		r = copy_text(&c->files.cert, tls->cert);
+	if (r == 0)
+		r = copy_text(&c->files.key, tls->key);
+	return r == 0 ? copy_text(&c->files.server_name, name) : r;
+}
 
 static int client_init(struct net_client *c, const char *url, const struct net_tls *tls)
 {
@@ -508,12 +550,9 @@ static int client_init(struct net_client *c, const char *url, const struct net_t
 	if (r < 0)
 		return r;
 	if (c->dialer.tls) {
-		r = stream_tls_client(&c->tls, tls);
+		r = tls_init(c, tls);
 		if (r < 0)
 			return r;
-		c->server_name = strdup(tls->server_name ? tls->server_name : c->dialer.host);
-		if (!c->server_name)
-			return -ENOMEM;
 	}
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (c->epoll_fd < 0)
@@ -554,7 +593,10 @@ void net_client_free(struct net_client **client)
 		slot_reset(&c->slots[i]);
 	writer_free(&c->given);
 	SSL_CTX_free(c->tls);
-	free(c->server_name);
+	free((void *)c->files.ca);
+	free((void *)c->files.cert);
+	free((void *)c->files.key);
+	free((void *)c->files.server_name);
 	fd_cleanup(&c->timer_fd);
 	fd_cleanup(&c->epoll_fd);
 	free(c);

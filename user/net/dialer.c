@@ -2,7 +2,6 @@
 #include "net/dialer.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,10 +9,6 @@
 
 #include "base/loop.h"
 #include "net/internal.h"
-
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_PROBES 4
 
 /* getaddrinfo() blocks, for seconds when nobody answers, and cannot be ended: whoever is tired of waiting leaves it to its thread. */
 struct lookup {
@@ -165,21 +160,6 @@ void dialer_free(struct dialer *d)
 	d->host = d->port = NULL;
 }
 
-static void set_options(int fd)
-{
-	static const struct { int level, name, value; } options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0)
-			return; /* what is wrong with it shows when it is used */
-}
-
 static int dial_one(int family, const struct sockaddr *sa, socklen_t n, int *out)
 {
 	cleanup_fd_ int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -188,7 +168,7 @@ static int dial_one(int family, const struct sockaddr *sa, socklen_t n, int *out
 	if (fd < 0)
 		return -errno;
 	if (family != AF_UNIX)
-		set_options(fd);
+		net_tcp_options(fd);
 	r = connect(fd, sa, n);
 	if (r < 0 && errno != EINPROGRESS)
 		return -errno;

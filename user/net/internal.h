@@ -15,6 +15,9 @@
 /* A result of nng as a negative errno; 0 stays 0. */
 int net_error(int result);
 
+/* What our TCP sockets have: no delay, and keep-alive, so that a peer that is gone is noticed. */
+void net_tcp_options(int fd);
+
 /* true for tls+tcp:// URLs. */
 bool net_url_is_tls(const char *url);
 

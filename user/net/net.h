@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nng's protocols behind four small objects. All that happens reaches the caller's loop through one descriptor; no thread but the
- * caller's runs code beyond queueing. URLs: tls+tcp://, tcp://, ipc://. Only this folder includes nng headers. */
+/* nng's protocols behind four small objects. All that happens reaches the caller's loop through one descriptor for each; no other
+ * thread runs code of the caller's. URLs: tls+tcp://, tcp://, ipc://. Only this folder includes nng headers. */
 #pragma once
 
 #include "base/common.h"
@@ -26,7 +26,7 @@ bool net_url_known(const char *url);
 #define NET_SLOTS 3
 enum { NET_SLOT_EVIDENCE = 0, NET_SLOT_WAIT = 1, NET_SLOT_FETCH = 2 };
 struct net_client;
-/* Dials at once, and again with a growing pause (at most 2 s, with jitter) while nobody answers. -EINVAL, -EOPNOTSUPP: not an address
+/* Dials at once (with TLS the files are read again for each new connection, and those of before stay in use when they cannot be), and again with a growing pause (at most 2 s, with jitter) while nobody answers. -EINVAL, -EOPNOTSUPP: not an address
  * to dial. With TLS the caller's program must ignore SIGPIPE. */
 must_use_ int net_client_new(struct net_client **out, const char *url, const struct net_tls *tls);
 void net_client_free(struct net_client **c);

@@ -4,10 +4,10 @@
  *
  * What a peer can make us hold: a message as far as it has come; LIMIT_SERVER_OUTSTANDING requests; what one small read
  * brought behind the last of them. Whoever keeps us waiting in the middle of something is closed. */
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "net/internal.h"
 #include "net/server.h"
 #include "net/stream_tls.h"
 
@@ -15,9 +15,6 @@
 #define READS_PER_TURN 16u     /* then the others have their turn */
 #define SLOW_BYTES_PER_S 16384u /* a second more than LIMIT_SERVER_PATIENCE_MS for each so many bytes */
 #define SWEEP_US 1000000u
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_PROBES 4
 
 static void put(struct conn *c, enum conn_place place)
 {
@@ -413,21 +410,6 @@ static void conn_read(struct conn *c)
 	make_room(s);
 }
 
-static void set_options(int fd)
-{
-	static const struct { int level, name, value; } options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0)
-			return; /* the peer is gone already, and the next read will say so */
-}
-
 static void ask_for_user(struct conn *c)
 {
 	struct ucred who;
@@ -448,7 +430,7 @@ static int open_stream(struct conn *c, const struct listener *l)
 	if (!l->ipc) {
 		if (getpeername(c->fd, &c->address.sa, &n) < 0)
 			return -errno;
-		set_options(c->fd);
+		net_tcp_options(c->fd);
 	} else {
 		ask_for_user(c);
 	}

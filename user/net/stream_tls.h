@@ -16,7 +16,7 @@ must_use_ int stream_tls_client(SSL_CTX **out, const struct net_tls *tls);
 must_use_ int stream_tls_accept(SSL **out, SSL_CTX *ctx, int fd);
 must_use_ int stream_tls_connect(SSL **out, SSL_CTX *ctx, int fd, const char *name);
 /* Whom the certificate must be for: an address as an IP entry, all else as a DNS entry, which is also told to the server
- * (RFC 6066, section 3: addresses are not). */
+ * (RFC 6066, section 3: addresses are not). The subject's common name is nobody's name (RFC 9525, section 2). */
 must_use_ bool net_tls_expect(SSL *ssl, const char *name);
 
 /* 1: done; 0: later (*want_write: when there is room in the socket); negative errno: give up. */

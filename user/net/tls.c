@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What both ends share: error numbers, TLS configuration, listeners and dialers with our limits on them. */
+/* What both ends share: nng's error numbers, options of TCP sockets; and of nng: TLS configuration, listeners and dialers with our
+ * limits on them. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "base/text.h"
 #include "net/internal.h"
 
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_PROBES 4
 #define RECONNECT_MIN_MS 100
 #define RECONNECT_MAX_MS 2000
 /* nng counts the protocol header (a request id for each hop) into the message size. */
@@ -63,6 +70,21 @@ int net_error(int result)
 	default:
 		return -EIO;
 	}
+}
+
+void net_tcp_options(int fd)
+{
+	static const struct { int level, name, value; } options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0)
+			return; /* what is wrong with it shows when it is used */
 }
 
 bool net_url_is_tls(const char *url)

@@ -448,7 +448,7 @@ static int start(struct verifier *v, struct rules *rules)
 	if (r == 0)
 		r = user_names_load("/etc/passwd", &v->names);
 	umask(0007); /* sockets for owner and group */
-	if (r == 0) /* before nng starts its threads: they inherit the blocked signals */
+	if (r == 0) /* before any thread starts: they inherit the blocked signals */
 		r = loop_add_signal(v->loop, SIGTERM, on_stop, v);
 	if (r == 0)
 		r = loop_add_signal(v->loop, SIGINT, on_stop, v);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stage [7], the network side: requests from nng as batches, replies back. The batch that waits while one is written to
+/* Stage [7], the network side: requests from the sockets as batches, replies back. The batch that waits while one is written to
  * the store is the group of the next commit. One thread owns a receiver. */
 #pragma once
 

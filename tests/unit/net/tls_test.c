@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "unit/net/net_helper.h"
@@ -23,6 +24,7 @@ static int make_certificates(void **state)
 		"leaf server ca 'subjectAltName=DNS:localhost,IP:127.0.0.1\\nextendedKeyUsage=serverAuth\\n'\n"
 		"leaf named ca 'subjectAltName=DNS:localhost\\nextendedKeyUsage=serverAuth\\n'\n"
 		"leaf elsewhere ca 'subjectAltName=DNS:verifier.example\\nextendedKeyUsage=serverAuth\\n'\n"
+		"leaf localhost ca 'basicConstraints=CA:FALSE\\n'\n" /* the name in the subject only */
 		"leaf client ca 'extendedKeyUsage=clientAuth\\n'\n"
 		"leaf stranger other 'extendedKeyUsage=clientAuth\\n'\n"
 		"echo rubbish > rubbish.pem\n";
@@ -147,6 +149,7 @@ static void test_wrong_name(void **state)
 {
 	struct net_tls st = server_tls(false), wrong = client_tls("ca.pem", NULL, "verifier.example");
 	struct net_tls self = { .ca = file("ca.pem"), .cert = file("client.pem"), .key = file("client.key") };
+	struct net_tls subject = { .cert = file("localhost.pem"), .key = file("localhost.key") };
 	struct net_tls impostor = { .cert = file("client.pem"), .key = file("client.key") };
 	struct net_server *s = new_server("tls+tcp://127.0.0.1:0", &st);
 	char url[80];
@@ -157,6 +160,11 @@ static void test_wrong_name(void **state)
 	net_server_free(&s);
 	/* a client's certificate used as a server's: name and purpose differ */
 	s = new_server("tls+tcp://127.0.0.1:0", &impostor);
+	named_url(s, url);
+	never_talks(s, url, &self);
+	net_server_free(&s);
+	/* the name in the subject alone */
+	s = new_server("tls+tcp://127.0.0.1:0", &subject);
 	named_url(s, url);
 	never_talks(s, url, &self);
 	net_server_free(&s);
@@ -388,6 +396,160 @@ static void test_resetting_peers(void **state)
 	net_server_free(&s);
 }
 
+/* --- records without data, for ever ---- */
+
+struct flood {
+	SSL_CTX *ctx;
+	struct sockaddr_in address; /* of whom to flood; or of nobody: */
+	int listening;
+	const char *hello;
+	atomic_bool stop;
+	atomic_uint sent;
+};
+
+static void flood_stream(struct flood *f, SSL *ssl, int fd)
+{
+	BIO *memory = BIO_new(BIO_s_mem());
+
+	BIO_up_ref(memory);
+	SSL_set0_wbio(ssl, memory);
+	while (!atomic_load(&f->stop)) {
+		char *p;
+		long n;
+
+		for (int i = 0; i < 500 && SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1; i++)
+			if (SSL_do_handshake(ssl) != 1)
+				break;
+		n = BIO_get_mem_data(memory, &p);
+		for (long at = 0; at < n && !atomic_load(&f->stop);) {
+			ssize_t r = send(fd, p + at, (size_t)(n - at), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+			if (r > 0)
+				at += r;
+			else if (errno != EAGAIN)
+				atomic_store(&f->stop, true);
+			else
+				poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 50);
+		}
+		(void)BIO_reset(memory);
+		atomic_fetch_add(&f->sent, 1);
+	}
+	BIO_free(memory);
+}
+
+static void *flooder(void *arg)
+{
+	struct flood *f = arg;
+	bool server = f->listening >= 0;
+	SSL *ssl = SSL_new(f->ctx);
+	int fd = server ? accept(f->listening, NULL, NULL) : socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd >= 0 && (server || connect(fd, (struct sockaddr *)&f->address, sizeof(f->address)) == 0) && SSL_set_fd(ssl, fd) == 1 &&
+	    (server ? SSL_accept(ssl) : SSL_connect(ssl)) == 1 && SSL_write(ssl, f->hello, 8) == 8)
+		flood_stream(f, ssl, fd);
+	SSL_free(ssl);
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+/* A server goes on with the others. */
+static void test_flooded_server(void **state)
+{
+	struct net_tls st = server_tls(false), ct = client_tls("ca.pem", NULL, NULL);
+	struct net_server *s = new_server("tls+tcp://127.0.0.1:0", &st);
+	struct flood f = { .ctx = SSL_CTX_new(TLS_client_method()), .listening = -1, .hello = "\0SP\0\0\x30\0\0" };
+	struct net_client *c;
+	pthread_t thread;
+	char url[80];
+
+	(void)state;
+	named_url(s, url);
+	f.address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+					  .sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1)) };
+	assert_int_equal(pthread_create(&thread, NULL, flooder, &f), 0);
+	while (atomic_load(&f.sent) < 2 && !atomic_load(&f.stop))
+		usleep(1000);
+	c = new_client(url, &ct);
+	for (int i = 0; i < 20; i++)
+		exchange(c, s, "question", "answer");
+	assert_false(atomic_load(&f.stop));
+	atomic_store(&f.stop, true);
+	pthread_join(thread, NULL);
+	net_client_free(&c);
+	net_server_free(&s);
+	SSL_CTX_free(f.ctx);
+}
+
+/* A client's calls end: its owner has others to talk to. */
+static void test_flooded_client(void **state)
+{
+	struct net_tls ct = client_tls("ca.pem", NULL, NULL);
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct flood f = { .ctx = SSL_CTX_new(TLS_server_method()), .hello = "\0SP\0\0\x31\0\0" };
+	struct net_completion done;
+	struct net_client *c;
+	socklen_t n = sizeof(sa);
+	pthread_t thread;
+	char url[80];
+
+	(void)state;
+	assert_int_equal(SSL_CTX_use_certificate_chain_file(f.ctx, file("server.pem")), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey_file(f.ctx, file("server.key"), SSL_FILETYPE_PEM), 1);
+	f.listening = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(f.listening, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(listen(f.listening, 1), 0);
+	assert_int_equal(getsockname(f.listening, (struct sockaddr *)&sa, &n), 0);
+	snprintf(url, sizeof(url), "tls+tcp://localhost:%u", ntohs(sa.sin_port));
+	assert_int_equal(pthread_create(&thread, NULL, flooder, &f), 0);
+	c = new_client(url, &ct);
+	for (int calls = 0; calls < 50 || !net_client_connected(c); calls++) {
+		assert_true(is_readable(net_client_fd(c), PATIENCE_MS));
+		assert_false(net_client_next(c, &done));
+	}
+	assert_false(atomic_load(&f.stop));
+	atomic_store(&f.stop, true);
+	pthread_join(thread, NULL);
+	net_client_free(&c);
+	close(f.listening);
+	SSL_CTX_free(f.ctx);
+}
+
+/* One file of the folder under another name, or over another one. */
+static void copy_file(const char *from, const char *to)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "cp '%s/%s' '%s/%s'", dir, from, dir, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* Certificates that were renewed while nobody was connected. */
+static void test_renewed_files(void **state)
+{
+	struct net_tls st = server_tls(false), ct = { .ca = file("renewed.pem") };
+	struct net_server *s = new_server("tls+tcp://127.0.0.1:0", &st);
+	struct net_completion done;
+	struct net_client *c;
+	char url[80];
+
+	(void)state;
+	copy_file("other.pem", "renewed.pem"); /* the wrong one */
+	named_url(s, url);
+	c = new_client(url, &ct);
+	assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text("x"), 700), 0);
+	done = await_completion(c);
+	assert_int_equal(done.status, -ETIMEDOUT);
+	copy_file("rubbish.pem", "renewed.pem"); /* as if it was being written */
+	assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text("x"), 700), 0);
+	done = await_completion(c);
+	assert_int_equal(done.status, -ETIMEDOUT);
+	copy_file("ca.pem", "renewed.pem");
+	exchange(c, s, "question", "answer");
+	net_client_free(&c);
+	net_server_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +558,8 @@ int main(void)
 		cmocka_unit_test(test_client_certificate), cmocka_unit_test(test_optional_certificate),
 		cmocka_unit_test(test_no_downgrade),	   cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_half_open),	   cmocka_unit_test(test_resetting_peers),
+		cmocka_unit_test(test_flooded_server),	   cmocka_unit_test(test_flooded_client),
+		cmocka_unit_test(test_renewed_files),
 	};
 
 	return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
