@@ -39,6 +39,9 @@ static int faulty_set_boot(struct store *s unused_, const uint8_t *attester, con
 	{                                                                   \
 		return current->store->ops->name arguments;                 \
 	}
+PASS(savepoint, (struct store *s unused_), (current->store))
+PASS(release, (struct store *s unused_), (current->store))
+PASS(rollback_to, (struct store *s unused_), (current->store))
 PASS(add_attester, (struct store *s unused_, const struct attester_row *r), (current->store, r))
 PASS(set_attester, (struct store *s unused_, const struct attester_row *r), (current->store, r))
 PASS(each_attester, (struct store * s unused_, const uint8_t *i, store_attester_fn f, void *u),
@@ -92,6 +95,9 @@ static const struct store_ops faulty_ops = {
 	.begin = faulty_begin,
 	.commit = faulty_commit,
 	.rollback = faulty_rollback,
+	.savepoint = faulty_savepoint,
+	.release = faulty_release,
+	.rollback_to = faulty_rollback_to,
 	.add_attester = faulty_add_attester,
 	.set_attester = faulty_set_attester,
 	.each_attester = faulty_each_attester,

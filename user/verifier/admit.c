@@ -476,9 +476,8 @@ int pipeline_hello(struct pipeline *p, struct exchange *ex, const struct wire_he
 		return r;
 	if (r > 0)
 		return reject_hello(p, ex, h, (enum reason)r, detail, 0);
-	r = fleet_find(&p->fleet, h->attester, &p->now, &a);
-	if (r == 0)
-		r = admit(p, ex, h, &facts, secret, &a);
+	a = idmap_get(&p->fleet.by_id, h->attester);
+	r = admit(p, ex, h, &facts, secret, &a);
 	if (r != 1)
 		return r;
 	hash_one(HASH_SHA256, ex->message.p, ex->message.n, digest);

@@ -102,6 +102,11 @@ struct session {
 	uint64_t contested_mono, defended_mono;
 };
 
+/* What its rows do not say, or not by the clock that does not jump. */
+struct attester_mark {
+	uint64_t deadline_mono, renewal, findings_told[SEVERITY_FAIL + 1];
+};
+
 struct attester {
 	uint8_t id[WIRE_DIGEST_SIZE];
 	uint8_t ak_name[34];
@@ -132,7 +137,6 @@ struct attester {
 	bool stale;
 	uint64_t findings_told[SEVERITY_FAIL + 1]; /* since start, or since a boot was confirmed; by severity */
 	uint64_t deadline_real, deadline_mono;
-	uint64_t settled_mono;	 /* deadline_mono as it is stored: a batch that fails goes back to it, whatever the wall clock says */
 	uint64_t fresh_mono;	 /* when the nonce of the newest proof was given; 0: none since start */
 	uint64_t last_quote_real, quotes, heartbeat_quotes;
 	uint64_t bytes_in, bytes_out;
@@ -140,11 +144,12 @@ struct attester {
 	/* fleet.c, renewals.c: what the store has of it */
 	uint8_t saved[WIRE_DIGEST_SIZE]; /* hash over what its rows say, but what each quote changes; zeros: not known */
 	uint64_t saved_quotes, saved_deadline; /* of that, what is stored, in its rows or in a renewal */
-	uint64_t renewal, renewal_committed; /* its newest renewal, with and without the open transaction; 0: none since start */
+	uint64_t renewal; /* its newest; 0: none since start */
+	struct attester_mark settled, written; /* what is stored, without and with the open transaction */
 	uint64_t due_mono;	 /* deadline.c: next time to look at it */
 	size_t due_slot;	 /* deadline.c: place in the heap + 1; 0: not in it */
-	bool touched;		 /* pipeline.c: changed by the batch that is open */
-	struct attester *touched_next;
+	bool touched, unsaved;	 /* changed by the transaction that is open; since fleet_save_touched() */
+	struct attester *touched_next, *unsaved_next;
 };
 
 /* NULL: no memory. */

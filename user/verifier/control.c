@@ -228,6 +228,7 @@ static void write_status(struct json *j, struct pipeline *p, const struct instan
 	jw_u64(j, "sessions", p->fleet.sessions);
 	jw_u64(j, "requests", p->requests);
 	jw_u64(j, "batches", p->batches);
+	jw_u64(j, "failed_messages", p->failures);
 	jw_u64(j, "last_event", p->journal.committed);
 	jw_array(j, "attesters");
 	for (size_t i = 0; i < n; i++)

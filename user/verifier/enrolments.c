@@ -107,13 +107,10 @@ int pipeline_enrolment(struct pipeline *p, enum enrol_action action, const uint8
 		       const char *who, const char *why, const struct instant *now, const char **refusal)
 {
 	const struct action *what = &actions[action];
-	struct attester *a;
+	struct attester *a = idmap_get(&p->fleet.by_id, id);
 	int r;
 
 	p->now = *now;
-	r = fleet_find(&p->fleet, id, now, &a);
-	if (r < 0)
-		return r;
 	*refusal = "no attester has this id; see 'imastream enrol list'";
 	if (!a)
 		return 1;

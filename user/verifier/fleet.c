@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verifier/fleet.h"
 
-#include "wire/batch.h"
-
 #include "imastream/limits.h"
+#include "wire/batch.h"
 
 int fleet_init(struct fleet *f, struct store *store, uint64_t seed)
 {
@@ -189,7 +188,7 @@ static uint64_t mono_of(const struct fleet *f, uint64_t real, const struct insta
 /* A deadline that is stored. */
 static void set_deadline_mono(struct fleet *f, struct attester *a, uint64_t mono)
 {
-	a->deadline_mono = a->settled_mono = mono;
+	a->deadline_mono = a->settled.deadline_mono = a->written.deadline_mono = mono;
 	if (!a->stale && mono && a->status == ENROL_ENROLLED)
 		deadlines_set(&f->deadlines, a, mono);
 }
@@ -252,27 +251,18 @@ int fleet_load(struct fleet *f, const struct instant *now)
 	return r < 0 ? r : renewals_load(f, now);
 }
 
-/* One that is not in memory: its row and its renewal (0: whichever counts; with_renewal false: it has none that does). When one of
- * them cannot be read it stays out: half of what is stored would be worse than nothing. */
-static int load_one(struct fleet *f, const uint8_t *id, bool with_renewal, uint64_t renewal, const struct instant *now)
+/* One that is not in memory: its row and its renewal (0: it has none that counts). When one of them cannot be read it stays out: half
+ * of what is stored would be worse than nothing. */
+static int load_one(struct fleet *f, const uint8_t *id, uint64_t renewal, const struct instant *now)
 {
 	struct loading l = { .fleet = f, .now = now };
 	int r = f->store->ops->each_attester(f->store, id, attester_from_row, &l);
 	struct attester *a = idmap_get(&f->by_id, id);
 
-	if (r == 0 && a && with_renewal)
+	if (r == 0 && a && renewal)
 		r = renewals_load_one(f, id, renewal, now);
 	if (r < 0 && a)
 		fleet_forget(f, &a);
-	return r;
-}
-
-int fleet_find(struct fleet *f, const uint8_t *id, const struct instant *now, struct attester **out)
-{
-	/* a failed batch may have left it out */
-	int r = idmap_get(&f->by_id, id) ? 0 : load_one(f, id, true, 0, now);
-
-	*out = r < 0 ? NULL : idmap_get(&f->by_id, id);
 	return r;
 }
 
@@ -306,22 +296,40 @@ void fleet_forget(struct fleet *f, struct attester **a)
 
 void fleet_touch(struct fleet *f, struct attester *a)
 {
-	if (a->touched)
-		return;
-	a->touched = true;
-	a->touched_next = f->touched;
-	f->touched = a;
+	if (!a->touched) {
+		a->touched = true;
+		a->touched_next = f->touched;
+		f->touched = a;
+	}
+	if (!a->unsaved) {
+		a->unsaved = true;
+		a->unsaved_next = f->unsaved;
+		f->unsaved = a;
+	}
 }
 
-int fleet_save(struct fleet *f)
+int fleet_save_touched(struct fleet *f)
 {
-	for (struct attester *a = f->touched; a; a = a->touched_next) {
+	while (f->unsaved) {
+		struct attester *a = f->unsaved;
 		int r = fleet_save_one(f, a);
 
 		if (r < 0)
 			return r;
+		f->unsaved = TAKE_PTR(a->unsaved_next);
+		a->unsaved = false;
+		a->written.deadline_mono = a->deadline_mono;
+		a->written.renewal = a->renewal;
+		bytes_copy(a->written.findings_told, a->findings_told, sizeof(a->findings_told));
 	}
-	return renewals_fold(f);
+	return 0;
+}
+
+int fleet_save(struct fleet *f)
+{
+	int r = fleet_save_touched(f);
+
+	return r < 0 ? r : renewals_fold(f);
 }
 
 void fleet_settle(struct fleet *f)
@@ -332,30 +340,81 @@ void fleet_settle(struct fleet *f)
 
 		f->touched = TAKE_PTR(a->touched_next);
 		a->touched = false;
-		a->settled_mono = a->deadline_mono;
-		a->renewal_committed = a->renewal;
+		a->settled = a->written;
 	}
 }
 
-void fleet_revert(struct fleet *f, const struct instant *now)
+/* As the store has it, and what is marked; *out NULL: it does not have it. */
+static int read_again(struct fleet *f, struct attester *a, struct attester_mark m, const struct instant *now, struct attester **out)
 {
+	uint64_t refused_mono = a->refused_mono;
+	uint8_t id[WIRE_DIGEST_SIZE];
+	int r;
+
+	bytes_copy(id, a->id, sizeof(id));
+	fleet_remove(f, a);
+	attester_free(&a);
+	r = load_one(f, id, m.renewal, now);
+	a = idmap_get(&f->by_id, id);
+	if (a) {
+		a->refused_mono = refused_mono;
+		bytes_copy(a->findings_told, m.findings_told, sizeof(a->findings_told));
+		if (m.deadline_mono)
+			set_deadline_mono(f, a, m.deadline_mono); /* whatever the wall clock says by now */
+		a->settled = a->written = m;
+	}
+	*out = a;
+	return r;
+}
+
+int fleet_revert(struct fleet *f, const struct instant *now)
+{
+	int ret = 0;
+
 	f->renewals = f->renewals_committed;
+	f->unsaved = NULL;
 	while (f->touched) {
 		struct attester *a = f->touched;
-		uint64_t renewal = a->renewal_committed, deadline_mono = a->settled_mono;
-		uint8_t id[WIRE_DIGEST_SIZE];
+		int r;
 
 		f->touched = TAKE_PTR(a->touched_next);
-		bytes_copy(id, a->id, sizeof(id));
-		fleet_remove(f, a);
-		attester_free(&a);
-		/* when the store does not even read, the attester's next HELLO tries again */
-		if (load_one(f, id, renewal != 0, renewal, now) < 0)
-			continue;
-		a = idmap_get(&f->by_id, id);
-		if (a && deadline_mono)
-			set_deadline_mono(f, a, deadline_mono); /* whatever the wall clock says by now */
+		r = read_again(f, a, a->settled, now, &a);
+		ret = ret < 0 ? ret : r;
 	}
+	return ret;
+}
+
+static void remove_touched(struct fleet *f, const struct attester *a)
+{
+	struct attester **at = &f->touched;
+
+	while (*at && *at != a)
+		at = &(*at)->touched_next;
+	if (*at)
+		*at = a->touched_next;
+}
+
+int fleet_revert_unsaved(struct fleet *f, const struct instant *now)
+{
+	int ret = 0;
+
+	while (f->unsaved) {
+		struct attester *a = f->unsaved;
+		struct attester_mark settled = a->settled;
+		int r;
+
+		f->unsaved = TAKE_PTR(a->unsaved_next);
+		remove_touched(f, a);
+		r = read_again(f, a, a->written, now, &a);
+		ret = ret < 0 ? ret : r;
+		if (!a)
+			continue;
+		a->settled = settled;
+		a->touched = true; /* by what was handled before, maybe: the transaction may still fail */
+		a->touched_next = f->touched;
+		f->touched = a;
+	}
+	return ret;
 }
 
 /* --- sessions ---- */
@@ -446,78 +505,4 @@ void fleet_close_session(struct fleet *f, struct attester *a, bool replaced)
 	a->has_old = replaced && idmap_put(&f->by_session, a->old_session, a) == 0;
 	session_free(&a->session);
 	f->sessions--;
-}
-
-/* --- the replay of a boot, from the store ---- */
-
-struct rebuild {
-	struct fleet *fleet;
-	struct replay *replay;
-	uint64_t next, bytes;
-};
-
-/* How many of the n entries from index on are before `bound`. */
-static size_t part_below(uint64_t bound, uint64_t index, size_t n)
-{
-	return bound <= index ? 0 : (size_t)MIN(bound - index, (uint64_t)n);
-}
-
-static int rebuild_block(void *user, const struct block_row *row)
-{
-	struct rebuild *b = user;
-	struct wire_batch *batch = b->fleet->batch;
-	int r = wire_unpack_begin(b->fleet->unpack, row->block);
-
-	if (r != WIRE_BLOCK_OK)
-		return r < 0 ? r : -EBADMSG;
-	b->bytes += row->block.n;
-	for (uint64_t index = row->first;; index += batch->n) {
-		size_t from, to;
-
-		r = wire_batch_next(batch, b->fleet->unpack);
-		if (r == WIRE_BLOCK_END)
-			return 0;
-		if (r != WIRE_BLOCK_OK)
-			return r < 0 ? r : -EBADMSG;
-		from = part_below(b->replay->next, index, batch->n);
-		to = part_below(b->next, index, batch->n);
-		if (from >= to)
-			continue;
-		if (index > b->replay->next)
-			return -EBADMSG;
-		r = replay_entries(b->replay, batch->entry + from, to - from);
-		if (r < 0)
-			return r;
-	}
-}
-
-static int load_base(void *user, const struct boot_row *row)
-{
-	struct replay *replay = user;
-
-	return row->base.n ? replay_load(replay, row->base) : 0;
-}
-
-int fleet_load_boot(struct fleet *f, struct attester *a, struct boot *b)
-{
-	struct rebuild build = { .fleet = f, .replay = &b->replay, .next = b->next };
-	int r;
-
-	if (b->loaded)
-		return 0;
-	replay_clear(&b->replay);
-	replay_init(&b->replay, b->bank, b->form, b->proven);
-	r = f->store->ops->each_boot(f->store, a->id, b->number, load_base, &b->replay);
-	if (r == 0) {
-		writer_reset(&b->proven_values);
-		replay_save(&b->replay, &b->proven_values);
-		r = writer_status(&b->proven_values);
-	}
-	if (r == 0 && b->next > b->proven)
-		r = f->store->ops->each_block(f->store, a->id, b->number, b->proven, rebuild_block, &build);
-	if (r == 0 && b->replay.next != b->next)
-		r = -EBADMSG;
-	b->unproven_bytes = build.bytes;
-	b->loaded = r == 0;
-	return r;
 }

@@ -19,7 +19,7 @@ struct fleet {
 	struct idmap by_id, by_session;
 	struct idmap by_key; /* both keys of each attester, by their numbers: any number of public areas can be written of one */
 	struct deadlines deadlines;
-	struct attester *touched;
+	struct attester *touched, *unsaved; /* unsaved: of these, what is not written yet */
 	uint64_t deadline_us; /* of the rules: no deadline is further away than that */
 	size_t sessions, spare; /* spare: of these, pending ones beyond the first of each attester */
 	struct wire_unpack *unpack;
@@ -30,8 +30,6 @@ must_use_ int fleet_init(struct fleet *f, struct store *store, uint64_t seed);
 void fleet_clear(struct fleet *f);
 /* Reads every attester. */
 must_use_ int fleet_load(struct fleet *f, const struct instant *now);
-/* *out: the attester with this id, read from the store when it is not in memory; NULL: there is none. */
-must_use_ int fleet_find(struct fleet *f, const uint8_t *id, const struct instant *now, struct attester **out);
 /* Whose attestation or endorsement key this TPMT_PUBLIC is one of, whatever stands around the key in it; NULL: nobody's. */
 struct attester *fleet_by_key(const struct fleet *f, struct bytes tpmt_public);
 /* What only the store keeps of an attester. */
@@ -62,11 +60,16 @@ void fleet_touch(struct fleet *f, struct attester *a);
 /* Stores a quote of this session, after all that it changes in attester and boot: in its place, or as a renewal when the one before
  * proved the same. */
 must_use_ int fleet_keep_quote(struct fleet *f, struct session *s, const struct quote_row *row);
-/* Writes what was touched (inside the transaction); fleet_settle() after the commit. */
+/* Writes what was touched since (inside the transaction). */
+must_use_ int fleet_save_touched(struct fleet *f);
+/* The same at the end of a transaction; fleet_settle() after the commit. */
 must_use_ int fleet_save(struct fleet *f);
 void fleet_settle(struct fleet *f);
-/* After a rollback: reads again what was touched. Its sessions are gone; held requests were taken out before. */
-void fleet_revert(struct fleet *f, const struct instant *now);
+/* After a rollback (to the savepoint, f->renewals are as they were then): reads again what was touched, or, the second, what
+ * was touched since fleet_save_touched(). Its sessions are gone; held requests were taken out before. Negative errno: the store does
+ * not read, and who could not be read is not in memory: this fleet must not go on. */
+must_use_ int fleet_revert(struct fleet *f, const struct instant *now);
+must_use_ int fleet_revert_unsaved(struct fleet *f, const struct instant *now);
 
 /* ---- between fleet.c, fleet_save.c and renewals.c ---- */
 
@@ -83,5 +86,5 @@ void fleet_set_deadline(struct fleet *f, struct attester *a, uint64_t deadline_r
 must_use_ int renewals_fold(struct fleet *f);
 /* Those of all attesters to memory, at start. */
 must_use_ int renewals_load(struct fleet *f, const struct instant *now);
-/* Those that one attester has (after it was read from its rows): with this seq, or (0) any. */
+/* The one with this seq, which is that attester's (after it was read from its rows). */
 must_use_ int renewals_load_one(struct fleet *f, const uint8_t *id, uint64_t seq, const struct instant *now);

@@ -45,6 +45,7 @@ struct verifier {
 	int events_fd;
 	bool stopping, sink_told;
 	struct log_limit failures;
+	uint64_t failures_told;
 };
 
 /* --- rules ---- */
@@ -77,6 +78,18 @@ static void report_failure(struct verifier *v, int r, const char *what)
 		log_errno(r, "%s; nothing of it was acknowledged", what);
 }
 
+/* Messages that failed alone, in batches that did not. */
+static void report_messages(struct verifier *v)
+{
+	const struct pipeline *p = v->pipeline;
+
+	if (p->failures == v->failures_told || !log_allowed(&v->failures, instant_now().mono))
+		return;
+	log_errno(p->failure, "%llu messages failed; nothing of them was acknowledged",
+		  (unsigned long long)(p->failures - v->failures_told));
+	v->failures_told = p->failures;
+}
+
 /* After anything that may have made events or moved deadlines. */
 static void after(struct verifier *v)
 {
@@ -95,6 +108,9 @@ static void after(struct verifier *v)
 	if (v->publisher.n_marks && !loop_timer_when(v->mark))
 		loop_timer_at(v->mark, now.mono + MARK_AFTER_US);
 	loop_timer_at(v->tick, pipeline_next_tick(v->pipeline));
+	report_messages(v);
+	if (v->pipeline->broken)
+		loop_stop(v->loop);
 }
 
 static int on_requests(void *user, uint32_t events unused_)
@@ -539,6 +555,8 @@ int main(int argc, char **argv)
 		r = loop_run(v.loop);
 		if (r < 0)
 			log_errno(r, "the loop ended");
+		else if (v.pipeline->broken)
+			r = log_errno(v.pipeline->broken, "what the store holds cannot be read again after a failure");
 	}
 	rules_clear(&rules);
 	finish(&v);

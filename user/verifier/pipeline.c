@@ -491,18 +491,65 @@ static int on_message(struct pipeline *p, struct exchange *ex)
 	}
 }
 
+static int message_whole(struct pipeline *p, struct exchange *ex)
+{
+	int r = on_message(p, ex);
+
+	if (r == 0 && !ex->held)
+		r = writer_status(&ex->reply);
+	return r < 0 ? r : fleet_save_touched(&p->fleet);
+}
+
+/* As a whole or not at all: what fails costs its sender this message and its session, and nobody else anything. Negative errno: not
+ * even that can be had. *failed: what it failed with. */
+static int message_in_transaction(struct pipeline *p, struct exchange *ex, int *failed)
+{
+	const struct store_ops *ops = p->store->ops;
+	const struct renewals renewals = p->fleet.renewals;
+	const uint64_t event = p->journal.last;
+	const size_t waiting = p->waiting;
+	const bool had_squatter = p->has_squatter;
+	int r = ops->savepoint(p->store);
+
+	if (r < 0)
+		return r;
+	*failed = message_whole(p, ex);
+	if (*failed == 0)
+		return ops->release(p->store);
+	r = ops->rollback_to(p->store);
+	if (r < 0) /* some errors take back all of the transaction */
+		return *failed;
+	p->fleet.renewals = renewals;
+	p->journal.last = event;
+	p->waiting = waiting;
+	p->has_squatter = had_squatter;
+	r = pipeline_revert_message(p);
+	return r < 0 ? r : pipeline_reject(ex, REASON_BUSY, "the verifier failed at this message", RETRY_SOON_MS);
+}
+
 static int batch_in_transaction(struct pipeline *p, struct exchange *ex, size_t n)
 {
-	int r = p->store->ops->begin(p->store);
+	size_t n_failed = 0;
+	int r = p->store->ops->begin(p->store), failed = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = on_message(p, &ex[i]);
-		if (r == 0 && !ex[i].held)
-			r = writer_status(&ex[i].reply);
+		int why = 0;
+
+		r = message_in_transaction(p, &ex[i], &why);
+		n_failed += why < 0;
+		failed = why < 0 ? why : failed;
 	}
+	if (r == 0 && n_failed == n)
+		return failed;
 	if (r == 0)
 		r = fleet_save(&p->fleet);
-	return r < 0 ? r : p->store->ops->commit(p->store);
+	if (r == 0)
+		r = p->store->ops->commit(p->store);
+	if (r == 0 && n_failed) {
+		p->failures += n_failed;
+		p->failure = failed;
+	}
+	return r;
 }
 
 static int forget_squatter(struct pipeline *p)
@@ -524,6 +571,7 @@ int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const stru
 	int r;
 
 	p->now = *now;
+	p->has_squatter = false;
 	p->batches++;
 	p->requests += n;
 	r = batch_in_transaction(p, ex, n);

@@ -52,6 +52,9 @@ struct pipeline {
 	uint64_t started_real;
 	uint64_t policy_set;	/* counts sets of rules: what attesters remember of an older one is void */
 	uint64_t batches, requests, rejected_in_window, rejected_window_mono;
+	uint64_t failures; /* messages that failed alone, in batches that did not */
+	int failure;	   /* the errno of the last one, negative */
+	int broken;	   /* negative errno: memory and store are apart, and only another start brings them together; 0: they are not */
 };
 
 /* Takes the rules. Reads the store; what passed its deadline while nobody looked is stale after the first tick. */
@@ -59,8 +62,9 @@ must_use_ int pipeline_new(struct pipeline **out, struct store *store, struct ru
 			   const struct pipeline_io *io, const struct instant *now, uint64_t seed);
 void pipeline_free(struct pipeline **p);
 
-/* [7] to [11] for each request, one transaction, then the replies. Negative errno: nothing was stored, and nothing
- * acknowledged; the requests were answered with REJECT(busy); the pipeline is as before and may go on. */
+/* [7] to [11] for each request, one transaction, then the replies. A request that fails alone is answered with REJECT(busy) and
+ * counted in `failures`: nothing of it was stored, and its session is over. Negative errno: that goes for all of them; but for
+ * its sessions the pipeline is as before and may go on, unless it is `broken`. */
 must_use_ int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const struct instant *now);
 /* Deadlines and heartbeats that are due. */
 must_use_ int pipeline_tick(struct pipeline *p, const struct instant *now);

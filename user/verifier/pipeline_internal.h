@@ -21,6 +21,8 @@ void pipeline_arm(struct pipeline *p, struct attester *a);
 void pipeline_extend_deadline(struct pipeline *p, struct attester *a, const struct instant *from);
 /* Ends a transaction: settles memory, or takes it back to what is stored. */
 void pipeline_close_batch(struct pipeline *p, bool committed);
+/* The same for one message of it, after the roll-back to its savepoint. Negative errno: the pipeline is broken. */
+must_use_ int pipeline_revert_message(struct pipeline *p);
 
 /* Milliseconds until a refused collector should come back; 0: not at all. */
 #define RETRY_AT_ONCE_MS 1u

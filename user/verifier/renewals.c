@@ -102,7 +102,7 @@ static int load_row(void *user, const struct renewal_row *row)
 		return 0;
 	if (a->enrolled_real != row->enrolled_real || row->quotes < a->quotes)
 		return 0;
-	a->renewal = a->renewal_committed = row->seq;
+	a->renewal = a->settled.renewal = a->written.renewal = row->seq;
 	if (a->boot && a->boot->number == row->boot)
 		a->boot->clock_ms = MAX(a->boot->clock_ms, row->quote.clock_ms);
 	if (row->quotes == a->quotes) /* the row was written with it, or later */
@@ -133,5 +133,5 @@ int renewals_load_one(struct fleet *f, const uint8_t *id, uint64_t seq, const st
 {
 	struct loading_renewals l = { .fleet = f, .now = now, .only = id };
 
-	return f->store->ops->each_renewal(f->store, seq ? seq : 1, seq ? seq : UINT64_MAX, load_row, &l);
+	return f->store->ops->each_renewal(f->store, seq, seq, load_row, &l);
 }

@@ -102,6 +102,8 @@ static void drop_waits(struct pipeline *p, struct attester *a)
 
 void pipeline_close_batch(struct pipeline *p, bool committed)
 {
+	int r;
+
 	if (committed) {
 		fleet_settle(&p->fleet);
 		journal_settle(&p->journal);
@@ -110,9 +112,21 @@ void pipeline_close_batch(struct pipeline *p, bool committed)
 	p->store->ops->rollback(p->store);
 	for (struct attester *a = p->fleet.touched; a; a = a->touched_next)
 		drop_waits(p, a);
-	fleet_revert(&p->fleet, &p->now);
+	r = fleet_revert(&p->fleet, &p->now);
+	p->broken = p->broken ? p->broken : r;
 	journal_revert(&p->journal);
 	count_waiting(p);
+}
+
+int pipeline_revert_message(struct pipeline *p)
+{
+	int r;
+
+	for (struct attester *a = p->fleet.unsaved; a; a = a->unsaved_next)
+		drop_waits(p, a);
+	r = fleet_revert_unsaved(&p->fleet, &p->now);
+	p->broken = p->broken ? p->broken : r;
+	return r;
 }
 
 int pipeline_new(struct pipeline **out, struct store *store, struct rules *rules, const struct pipeline_io *io,

@@ -140,6 +140,11 @@ struct store_ops {
 	int (*begin)(struct store *s);
 	int (*commit)(struct store *s);
 	void (*rollback)(struct store *s);
+	/* Inside a transaction, and one at a time: what is written behind a savepoint stays (release) or is taken back alone. When
+	 * it cannot be, the transaction is to be rolled back. */
+	int (*savepoint)(struct store *s);
+	int (*release)(struct store *s);
+	int (*rollback_to)(struct store *s);
 	void (*close)(struct store *s);
 
 	int (*add_attester)(struct store *s, const struct attester_row *row);

@@ -110,6 +110,9 @@ const char *const store_sqlite_statements[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
+	[SAVEPOINT] = "SAVEPOINT message",
+	[RELEASE] = "RELEASE message",
+	[ROLLBACK_TO] = "ROLLBACK TO message",
 	[ADD_ATTESTER] = "INSERT INTO attesters (" ATTESTER_COLUMNS ", ak_public, ek_public, how, " CERT_COLUMNS ") "
 			 "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[SET_ATTESTER] =

@@ -30,6 +30,23 @@ static void sq_rollback(struct store *s)
 		(void)!simple(s, ROLLBACK);
 }
 
+static int sq_savepoint(struct store *s)
+{
+	return simple(s, SAVEPOINT);
+}
+
+static int sq_release(struct store *s)
+{
+	return simple(s, RELEASE);
+}
+
+static int sq_rollback_to(struct store *s) /* SQLite keeps the savepoint */
+{
+	int r = simple(s, ROLLBACK_TO);
+
+	return r < 0 ? r : sq_release(s);
+}
+
 static void sq_close(struct store *s)
 {
 	struct sqlite_store *q = sq_from(s);
@@ -266,6 +283,7 @@ static int sq_set_quote(struct store *s, const uint8_t *attester, uint64_t boot,
 
 static const struct store_ops sqlite_ops = {
 	.begin = sq_begin, .commit = sq_commit, .rollback = sq_rollback, .close = sq_close,
+	.savepoint = sq_savepoint, .release = sq_release, .rollback_to = sq_rollback_to,
 	.add_attester = sq_add_attester, .set_attester = sq_set_attester, .each_attester = sq_each_attester,
 	.set_enrolment = sq_set_enrolment, .each_enrolment = sq_each_enrolment, .drop_attester = sq_drop_attester,
 	.add_enrol_log = sq_add_enrol_log, .each_enrol_log = sq_each_enrol_log,

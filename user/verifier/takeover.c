@@ -104,11 +104,12 @@ static int refuse_first_quote(struct pipeline *p, struct exchange *ex, struct se
 				 .detail = "the first quote of a session that had not shown its key" };
 	int r;
 
-	fleet_touch(&p->fleet, a);
-	if (vouched && a->boot)
+	if (vouched && a->boot) {
+		fleet_touch(&p->fleet, a);
 		r = finding(p, a, a->boot, why, a->boot->proven);
-	else
+	} else {
 		r = pipeline_tell_rejected(p, &f);
+	}
 	return r < 0 ? r : turn_away(p, ex, s, why, NULL, RETRY_SOON_MS);
 }
 
