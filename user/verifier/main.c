@@ -38,6 +38,7 @@ struct verifier {
 	struct rollout *rollout;
 	struct librarian *librarian;
 	struct publisher publisher;
+	struct net_pub *pub; /* NULL: none */
 	struct sandbox sandbox;
 	struct sandbox_report confined;
 	struct user_names names;
@@ -147,6 +148,7 @@ static int on_mark(void *user, uint32_t events unused_)
 	struct verifier *v = user;
 
 	report_failure(v, publisher_mark(&v->publisher), "cannot mark events as published");
+	after(v);
 	return 0;
 }
 
@@ -258,11 +260,15 @@ static int bind_network(struct verifier *v)
 	return r;
 }
 
+static void tell(void *pub, struct bytes line)
+{
+	net_pub_send(pub, line);
+}
+
 static int open_network(struct verifier *v)
 {
 	const struct verifier_options *o = &v->options;
 	struct net_tls tls = tls_files(v);
-	struct net_pub *pub = NULL;
 	const char *why = "";
 	int r = net_server_start(receiver_server(v->receiver));
 
@@ -271,11 +277,11 @@ static int open_network(struct verifier *v)
 	if (r < 0)
 		return log_errno(r, "cannot start a thread");
 	if (strcmp(o->publish, "none") != 0) {
-		r = net_pub_new(&pub, o->publish, &tls, &why);
+		r = net_pub_new(&v->pub, o->publish, &tls, &why);
 		if (r < 0)
 			log_error("cannot publish on %s: %s", o->publish, *why ? why : strerror(-r));
 	}
-	publisher_init(&v->publisher, v->store, pub, v->events_fd);
+	publisher_init(&v->publisher, v->store, v->pub ? tell : NULL, v->pub, v->events_fd);
 	return r;
 }
 
@@ -388,7 +394,7 @@ static int tell_ready(struct verifier *v)
 		log_info("listening on %s", url);
 	}
 	jw_array_end(&j);
-	jw_string(&j, "publish", v->publisher.pub ? net_pub_url(v->publisher.pub) : NULL);
+	jw_string(&j, "publish", v->pub ? net_pub_url(v->pub) : NULL);
 	jw_string(&j, "control", v->control ? net_server_url(v->control, 0) : NULL);
 	jw_object_end(&j);
 	write_u8(&line, '\n');
@@ -514,6 +520,7 @@ static void finish(struct verifier *v)
 	rollout_free(&v->rollout);
 	pipeline_free(&v->pipeline);
 	publisher_clear(&v->publisher);
+	net_pub_free(&v->pub);
 	receiver_free(&v->receiver);
 	net_server_free(&v->control);
 	store_close(&v->store);

@@ -8,15 +8,14 @@
 
 #define PUMP_ROUND 64u
 
-void publisher_init(struct publisher *p, struct store *store, struct net_pub *pub, int fd)
+void publisher_init(struct publisher *p, struct store *store, publish_fn tell, void *user, int fd)
 {
-	*p = (struct publisher){ .store = store, .pub = pub, .fd = fd, .backlog = WRITER(PUBLISH_BACKLOG * 4),
+	*p = (struct publisher){ .store = store, .tell = tell, .user = user, .fd = fd, .backlog = WRITER(PUBLISH_BACKLOG * 4),
 				 .line = WRITER(PUBLISH_BACKLOG * 2) };
 }
 
 void publisher_clear(struct publisher *p)
 {
-	net_pub_free(&p->pub);
 	writer_free(&p->backlog);
 	writer_free(&p->line);
 }
@@ -54,8 +53,11 @@ static void drain(struct publisher *p)
 	p->drained = p->queued; /* what a reader that is gone did not take, nobody waits for */
 }
 
-static uint64_t marked(const struct publisher *p, uint64_t seq)
+/* When it was published first; 0: not since the start, or long ago. */
+static uint64_t time_of(const struct publisher *p, uint64_t seq)
 {
+	if (p->times[seq % PUBLISH_MARKS].seq == seq)
+		return p->times[seq % PUBLISH_MARKS].real;
 	for (size_t i = 0; i < p->n_marks; i++)
 		if (p->marks[i].seq == seq)
 			return p->marks[i].real;
@@ -65,23 +67,12 @@ static uint64_t marked(const struct publisher *p, uint64_t seq)
 struct round {
 	struct publisher *p;
 	uint64_t now_real;
+	bool held; /* the descriptor takes no more: subscribers only */
 	size_t count;
 };
 
-static int publish_one(void *user, const struct event_row *row)
+static int to_descriptor(struct publisher *p, const struct event_row *row, uint64_t real)
 {
-	struct round *r = user;
-	struct publisher *p = r->p;
-	struct event_row with = *row;
-
-	if (!with.about_published_real && with.about)
-		with.about_published_real = marked(p, with.about);
-	writer_reset(&p->line);
-	journal_render(&p->line, &with, r->now_real);
-	if (writer_status(&p->line) < 0)
-		return writer_status(&p->line);
-	if (p->pub)
-		net_pub_send(p->pub, writer_view(&p->line));
 	if (p->fd >= 0 && !p->failed) {
 		write_bytes(&p->backlog, p->line.p, p->line.n);
 		write_u8(&p->backlog, '\n');
@@ -92,41 +83,52 @@ static int publish_one(void *user, const struct event_row *row)
 	p->cursor = row->seq;
 	p->marks[p->n_marks].seq = row->seq;
 	p->marks[p->n_marks].end = p->queued;
-	p->marks[p->n_marks++].real = r->now_real;
-	r->count++;
+	p->marks[p->n_marks++].real = real;
 	return 0;
+}
+
+static int publish_one(void *user, const struct event_row *row)
+{
+	struct round *r = user;
+	struct publisher *p = r->p;
+	struct event_row with = *row;
+	uint64_t first = time_of(p, row->seq), real = first ? first : r->now_real;
+
+	if (!with.about_published_real && with.about)
+		with.about_published_real = time_of(p, with.about);
+	writer_reset(&p->line);
+	journal_render(&p->line, &with, real);
+	if (writer_status(&p->line) < 0)
+		return writer_status(&p->line);
+	if (row->seq > p->told) {
+		p->told = row->seq;
+		p->times[row->seq % PUBLISH_MARKS].seq = row->seq;
+		p->times[row->seq % PUBLISH_MARKS].real = real;
+		if (p->tell)
+			p->tell(p->user, writer_view(&p->line));
+	}
+	r->count++;
+	return r->held ? 0 : to_descriptor(p, row, real);
 }
 
 int publisher_pump(struct publisher *p, uint64_t now_real, bool *waiting)
 {
 	struct round r = { .p = p, .now_real = now_real };
-	int ret = 0;
+	int ret, marked = 0;
 
-	*waiting = false;
 	do {
-		size_t room = PUBLISH_MARKS - p->n_marks;
-
 		drain(p);
-		if (p->backlog.n > PUBLISH_BACKLOG) {
-			*waiting = true;
-			return 0;
-		}
-		if (room == 0) {
-			ret = publisher_mark(p);
-			if (ret < 0)
-				return ret;
-			room = PUBLISH_MARKS - p->n_marks;
-			*waiting = room == 0;
-			if (*waiting)
-				return 0;
-		}
+		if (p->n_marks == PUBLISH_MARKS && marked == 0)
+			marked = publisher_mark(p);
+		r.held = p->n_marks == PUBLISH_MARKS || p->backlog.n > PUBLISH_BACKLOG;
 		r.count = 0;
-		ret = p->store->ops->each_event(p->store, p->cursor, true, MIN(room, (size_t)PUMP_ROUND), publish_one,
-						&r);
+		ret = p->store->ops->each_event(p->store, r.held ? p->told : p->cursor, true,
+						r.held ? PUMP_ROUND : MIN(PUBLISH_MARKS - p->n_marks, (size_t)PUMP_ROUND),
+						publish_one, &r);
 	} while (ret == 0 && r.count > 0);
 	drain(p);
-	*waiting = p->backlog.n > 0;
-	return ret;
+	*waiting = p->backlog.n > 0 || (r.held && marked == 0);
+	return ret < 0 ? ret : marked;
 }
 
 int publisher_mark(struct publisher *p)

@@ -68,19 +68,19 @@ static void events_leave_once_and_unpublished_ones_again(void **state unused_)
 	measure(1);
 	bench_measure_as(&b, 10, "/tmp/\x1b[31m\"x", true, true, false);
 	bench_report(&b);
-	publisher_init(&p, &b.faulty, NULL, pipes[1]);
+	publisher_init(&p, &b.faulty, NULL, NULL, pipes[1]);
 	assert_int_equal(publisher_pump(&p, b.now.real + 2000, &waiting), 0);
 	assert_int_equal(lines_in(pipes[0], last, sizeof(last)), b.pipeline->journal.committed);
 	/* age 1.5 ms, half of 0.4 ms on the way, 2 ms here */
 	assert_non_null(strstr(last, "\"state\""));
 	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
 	publisher_clear(&p); /* crashed before it marked them */
-	publisher_init(&p, &b.faulty, NULL, pipes[1]);
+	publisher_init(&p, &b.faulty, NULL, NULL, pipes[1]);
 	assert_int_equal(publisher_pump(&p, b.now.real + 2000, &waiting), 0);
 	assert_int_equal(lines_in(pipes[0], last, sizeof(last)), b.pipeline->journal.committed);
 	assert_int_equal(publisher_mark(&p), 0);
 	publisher_clear(&p);
-	publisher_init(&p, &b.faulty, NULL, pipes[1]);
+	publisher_init(&p, &b.faulty, NULL, NULL, pipes[1]);
 	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
 	bench_prove(&b);
 	assert_int_equal(publisher_pump(&p, b.now.real + 40000, &waiting), 0);
@@ -111,7 +111,7 @@ static void latencies_and_escapes(void **state unused_)
 	int pipes[2];
 
 	assert_int_equal(pipe(pipes), 0);
-	publisher_init(&p, &b.faulty, NULL, pipes[1]);
+	publisher_init(&p, &b.faulty, NULL, NULL, pipes[1]);
 	bench_greet(&b);
 	bench_measure_as(&b, 10, "/tmp/\x1b[31m\"x\xff", true, true, false);
 	bench_report(&b);
@@ -143,7 +143,7 @@ static void a_reader_that_does_not_read(void **state unused_)
 	int pipes[2];
 
 	assert_int_equal(pipe(pipes), 0);
-	publisher_init(&p, &b.faulty, NULL, pipes[1]);
+	publisher_init(&p, &b.faulty, NULL, NULL, pipes[1]);
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(
 			pipeline_note(b.pipeline, "note", "some text that fills the pipe of a slow reader", &b.now), 0);
@@ -197,7 +197,7 @@ static void a_file_that_cannot_grow(void **state unused_)
 
 	assert_true(fd >= 0);
 	signal(SIGXFSZ, SIG_IGN);
-	publisher_init(&p, &b.faulty, NULL, fd);
+	publisher_init(&p, &b.faulty, NULL, NULL, fd);
 	for (int i = 0; i < 600; i++)
 		assert_int_equal(pipeline_note(b.pipeline, "note", "some text that needs room", &b.now), 0);
 	limit_files(5000);
@@ -209,7 +209,7 @@ static void a_file_that_cannot_grow(void **state unused_)
 	publisher_clear(&p); /* killed */
 	limit_files(RLIM_INFINITY);
 	assert_int_equal(write(fd, "\n", 1), 1); /* as the verifier ends a torn line */
-	publisher_init(&p, &b.faulty, NULL, fd);
+	publisher_init(&p, &b.faulty, NULL, NULL, fd);
 	do
 		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
 	while (waiting);
@@ -231,7 +231,7 @@ static void a_file_that_can_grow_again(void **state unused_)
 
 	assert_true(fd >= 0);
 	signal(SIGXFSZ, SIG_IGN);
-	publisher_init(&p, &b.faulty, NULL, fd);
+	publisher_init(&p, &b.faulty, NULL, NULL, fd);
 	for (int i = 0; i < 600; i++)
 		assert_int_equal(pipeline_note(b.pipeline, "note", "some text that needs room", &b.now), 0);
 	limit_files(5000);
@@ -242,6 +242,148 @@ static void a_file_that_can_grow_again(void **state unused_)
 		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
 	while (waiting);
 	assert_int_equal(lines_of(path), 600);
+	publisher_clear(&p);
+	close(fd);
+	unlink(path);
+}
+
+struct heard {
+	unsigned int lines;
+	uint64_t last; /* number of the event */
+	char time[32]; /* reported_ms of a finding */
+};
+
+static uint64_t number_in(const char *line)
+{
+	const char *seq = strstr(line, "\"seq\":");
+
+	assert_non_null(seq);
+	return strtoull(seq + 6, NULL, 10);
+}
+
+static void hear(void *user, struct bytes line)
+{
+	struct heard *h = user;
+	cleanup_free_ char *text = strndup((const char *)line.p, line.n);
+	uint64_t seq;
+
+	assert_non_null(text);
+	seq = number_in(text);
+	assert_true(seq > h->last); /* in order, none twice */
+	h->last = seq;
+	h->lines++;
+	if (strstr(text, "\"reported_ms\":3.7"))
+		snprintf(h->time, sizeof(h->time), "3.7");
+}
+
+/* Numbers of the whole lines of the file, in order and none twice; how many. */
+static unsigned int numbers_in(const char *path, uint64_t first, bool *reported)
+{
+	FILE *f = fopen(path, "re");
+	char line[4096];
+	unsigned int n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		assert_int_equal(number_in(line), first + n);
+		*reported = *reported || strstr(line, "\"reported_ms\":3.7");
+		n++;
+	}
+	fclose(f);
+	return n;
+}
+
+static void note_some(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(pipeline_note(b.pipeline, "note", "some text that needs room", &b.now), 0);
+}
+
+/* Subscribers go on while the file takes nothing; nothing is lost or doubled in it, nor told twice, when it does again. */
+static void subscribers_do_not_wait_for_the_file(void **state unused_)
+{
+	char path[] = "/tmp/imastream-publish-XXXXXX";
+	int fd = mkostemp(path, O_APPEND | O_CLOEXEC);
+	struct heard h = { 0 };
+	bool waiting, reported = false;
+	struct publisher p;
+
+	assert_true(fd >= 0);
+	signal(SIGXFSZ, SIG_IGN);
+	publisher_init(&p, &b.faulty, hear, &h, fd);
+	note_some(600);
+	limit_files(5000);
+	for (unsigned int round = 0; round < 3; round++) {
+		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+		assert_true(waiting);
+		assert_int_equal(h.lines, 600 + round * 300);
+		note_some(300);
+	}
+	bench_greet(&b);
+	bench_measure_as(&b, 10, "/tmp/x", true, true, false);
+	bench_report(&b);
+	assert_int_equal(publisher_pump(&p, b.now.real + 2000, &waiting), 0);
+	assert_int_equal(h.last, b.pipeline->journal.committed);
+	assert_string_equal(h.time, "3.7");
+	limit_files(RLIM_INFINITY);
+	do
+		assert_int_equal(publisher_pump(&p, b.now.real + BENCH_SECOND, &waiting), 0);
+	while (waiting);
+	assert_int_equal(h.last, b.pipeline->journal.committed);
+	assert_int_equal(numbers_in(path, 1, &reported), b.pipeline->journal.committed);
+	assert_true(reported); /* when it was told first, not when the file had room */
+	assert_int_equal(publisher_mark(&p), 0);
+	publisher_clear(&p);
+	close(fd);
+	unlink(path);
+}
+
+/* Nor for a store that is full: events cannot be marked, so that the file would get them again after a crash. */
+static void subscribers_do_not_wait_for_marks(void **state unused_)
+{
+	struct heard h = { 0 };
+	struct publisher p;
+	bool waiting;
+
+	publisher_init(&p, &b.faulty, hear, &h, -1);
+	note_some(600);
+	b.fail_commit = ENOSPC;
+	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), -ENOSPC);
+	assert_int_equal(h.lines, 600);
+	b.fail_commit = 0;
+	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	assert_int_equal(publisher_mark(&p), 0);
+	assert_int_equal(h.lines, 600);
+	assert_int_equal(p.n_marks, 0);
+	publisher_clear(&p);
+}
+
+/* What the file had not taken is published again by the next start, to subscribers too. */
+static void a_start_behind_a_file_that_was_stuck(void **state unused_)
+{
+	char path[] = "/tmp/imastream-publish-XXXXXX";
+	int fd = mkostemp(path, O_APPEND | O_CLOEXEC);
+	struct heard before = { 0 }, after = { 0 };
+	unsigned int taken;
+	struct publisher p;
+	bool waiting;
+
+	assert_true(fd >= 0);
+	signal(SIGXFSZ, SIG_IGN);
+	publisher_init(&p, &b.faulty, hear, &before, fd);
+	note_some(600);
+	limit_files(5000);
+	assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	assert_int_equal(before.lines, 600);
+	assert_int_equal(publisher_mark(&p), 0);
+	publisher_clear(&p);
+	limit_files(RLIM_INFINITY);
+	taken = lines_of(path);
+	publisher_init(&p, &b.faulty, hear, &after, fd);
+	do
+		assert_int_equal(publisher_pump(&p, b.now.real, &waiting), 0);
+	while (waiting);
+	assert_int_equal(after.lines, 600 - taken);
 	publisher_clear(&p);
 	close(fd);
 	unlink(path);
@@ -333,7 +475,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(events_leave_once_and_unpublished_ones_again), TEST(latencies_and_escapes),
 		TEST(a_reader_that_does_not_read), TEST(a_file_that_cannot_grow), TEST(a_file_that_can_grow_again),
-		TEST(other_rules_judge_again), TEST(same_rules_change_nothing),
+		TEST(subscribers_do_not_wait_for_the_file), TEST(subscribers_do_not_wait_for_marks),
+		TEST(a_start_behind_a_file_that_was_stuck), TEST(other_rules_judge_again), TEST(same_rules_change_nothing),
 		TEST(control_answers),
 	};
 
