@@ -58,7 +58,8 @@ int member_open(struct member *m, const char *group, const struct collector_opti
 	uint64_t seed;
 	int r;
 
-	*m = (struct member){ .keeper = keeper, .cache = cache, .loop = loop, .readable = readable, .user = user };
+	*m = (struct member){ .keeper = keeper, .cache = cache, .loop = loop, .readable = readable, .user = user,
+			      .set_log = { .interval_us = 60000000, .burst = 3 } };
 	r = split(m, group, why);
 	if (r < 0)
 		return r;
@@ -145,12 +146,13 @@ int member_tidy(struct member *m, const struct collector_options *o)
 	return 0;
 }
 
-static void use_set(struct member *m, const struct wire_reference *set)
+static void use_set(struct member *m, const struct wire_reference *set, uint64_t now)
 {
 	set_cache_drop(m->cache, &m->set);
 	m->set = set;
 	peer_set_ready(&m->peer);
-	log_info("%s: reference set of %u records in use", m->peer.name, set->records);
+	if (log_allowed(&m->set_log, now))
+		log_info("%s: reference set of %u records in use", m->peer.name, set->records);
 }
 
 static void find_set(struct member *m, uint64_t now)
@@ -166,13 +168,14 @@ static void find_set(struct member *m, uint64_t now)
 		r = set ? 0 : set_cache_reserve(m->cache, s->size);
 	}
 	if (set) {
-		use_set(m, set);
+		use_set(m, set, now);
 	} else if (r == 0) {
 		m->reserved = s->size;
 		peer_set_fetch(&m->peer, now);
 	} else {
-		log_info("%s: its reference set of %u bytes is more than --reference-max leaves room for: entries go in full",
-			 m->peer.name, s->size);
+		if (log_allowed(&m->set_log, now))
+			log_info("%s: its reference set of %u bytes is more than --reference-max leaves room for: entries go in full",
+				 m->peer.name, s->size);
 		peer_set_refuse(&m->peer, now);
 	}
 }
@@ -186,12 +189,12 @@ static void keep_set(struct member *m, uint64_t now)
 	set_cache_release(m->cache, &m->reserved);
 	r = set_cache_add(m->cache, s->digest, &s->got, &set);
 	if (r == 0) {
-		use_set(m, set);
+		use_set(m, set, now);
 		return;
 	}
-	if (r > 0)
+	if (r > 0 && log_allowed(&m->set_log, now))
 		log_warn("%s: what it gave is not the reference set that it named: entries go in full", m->peer.name);
-	else
+	else if (r < 0 && log_allowed(&m->set_log, now))
 		log_errno(r, "%s: its reference set cannot be kept: entries go in full", m->peer.name);
 	peer_set_refuse(&m->peer, now);
 }

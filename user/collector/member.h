@@ -2,6 +2,7 @@
 /* A verifier's state machine (peer.h) together with its socket, its group of URLs and its own place in the list. */
 #pragma once
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "collector/batch.h"
 #include "collector/options.h"
@@ -20,6 +21,7 @@ struct member {
 	struct set_cache *cache; /* not ours */
 	const struct wire_reference *set; /* that its blocks may use; NULL: none */
 	size_t reserved; /* in the cache, for one that is being fetched */
+	struct log_limit set_log; /* a verifier can name one set after the other */
 	struct trim_group trim;
 	uint64_t reported, proven; /* entries whose latency was counted */
 	uint64_t bytes_sent, bytes_received; /* of clients that are closed */

@@ -35,25 +35,38 @@ static int reject_hello(struct pipeline *p, struct exchange *ex, const struct wi
 	return pipeline_tell_rejected(p, &f);
 }
 
-/* Somebody known who is not let in: it asks again and again, people hear of it once. */
+bool pipeline_refusal_is_new(const struct pipeline *p, struct attester *a, enum refused kind)
+{
+	if (a->refused_mono[kind] && p->now.mono - a->refused_mono[kind] < REFUSED_AGAIN_US)
+		return false;
+	a->refused_mono[kind] = p->now.mono;
+	return true;
+}
+
+/* Somebody known who is not let in. */
 static int reject_known(struct pipeline *p, struct exchange *ex, const struct wire_hello *h, struct attester *a,
 			enum reason reason, const char *detail)
 {
-	if (a->refused_mono && p->now.mono - a->refused_mono < REFUSED_AGAIN_US)
+	if (!pipeline_refusal_is_new(p, a, REFUSED_HELLO))
 		return pipeline_reject(ex, reason, detail, RETRY_LATER_MS);
-	a->refused_mono = p->now.mono;
 	return reject_hello(p, ex, h, reason, detail, RETRY_LATER_MS);
 }
 
 /* Its list begins behind what comes next here. A HELLO shows no key: whoever sent it, the attester itself is not blamed; without
- * evidence it turns stale. */
+ * evidence it turns stale. Nor do people hear of it while the attester is heard of by a session of its own. */
 static int reject_trimmed(struct pipeline *p, struct exchange *ex, const struct wire_hello *h, struct attester *a, uint64_t next)
 {
 	char detail[LIMIT_LABEL + 1];
+	bool heard;
+	int r = pipeline_is_heard(p, a, &heard);
 
+	if (r < 0)
+		return r;
 	snprintf(detail, sizeof(detail), "entry %llu comes next here, and its list begins at entry %llu", (unsigned long long)next,
 		 (unsigned long long)h->list_first);
-	return reject_known(p, ex, h, a, REASON_LIST_TRIMMED, detail);
+	if (heard || !pipeline_refusal_is_new(p, a, REFUSED_TRIMMED))
+		return pipeline_reject(ex, REASON_LIST_TRIMMED, detail, RETRY_LATER_MS);
+	return reject_hello(p, ex, h, REASON_LIST_TRIMMED, detail, RETRY_LATER_MS);
 }
 
 /* A HELLO shows no key, and some rules take an attestation key by its name: who knows it could enrol it under an identity of

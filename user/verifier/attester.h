@@ -102,6 +102,9 @@ struct session {
 	uint64_t contested_mono, defended_mono;
 };
 
+/* Refusals are told again after a while, each kind for itself: what anybody can bring about must not silence what a key has shown. */
+enum refused { REFUSED_HELLO, REFUSED_TRIMMED, REFUSED_DUPLICATE, REFUSALS };
+
 /* What its rows do not say, or not by the clock that does not jump. */
 struct attester_mark {
 	uint64_t deadline_mono, renewal, findings_told[SEVERITY_FAIL + 1];
@@ -119,7 +122,7 @@ struct attester {
 	uint8_t judged[WIRE_DIGEST_SIZE]; /* rejudge_basis() of what judged its stored entries, all of them */
 	enum enrol_status status;
 	uint64_t enrolled_real, changed_real;
-	uint64_t refused_mono;	 /* when a refusal of it was told last; 0: never */
+	uint64_t refused_mono[REFUSALS]; /* when such a one was told last; 0: never */
 	uint64_t list_length;	 /* as claimed by the newest HELLO or implied by entries */
 	struct boot *boot;	 /* the newest confirmed one, or the first ever */
 	struct boot *claimed;	 /* announced, not proven; NULL: none */

@@ -26,7 +26,7 @@ int pipeline_set_enrolment(struct pipeline *p, struct attester *a, enum enrol_st
 	p->waiting += status == ENROL_PENDING;
 	a->status = status;
 	a->changed_real = p->now.real;
-	a->refused_mono = 0;
+	memset(a->refused_mono, 0, sizeof(a->refused_mono));
 	if (status == ENROL_ENROLLED) {
 		a->stale = false;
 		pipeline_extend_deadline(p, a, &p->now);

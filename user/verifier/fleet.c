@@ -347,17 +347,18 @@ void fleet_settle(struct fleet *f)
 /* As the store has it, and what is marked; *out NULL: it does not have it. */
 static int read_again(struct fleet *f, struct attester *a, struct attester_mark m, const struct instant *now, struct attester **out)
 {
-	uint64_t refused_mono = a->refused_mono;
+	uint64_t refused_mono[REFUSALS];
 	uint8_t id[WIRE_DIGEST_SIZE];
 	int r;
 
 	bytes_copy(id, a->id, sizeof(id));
+	bytes_copy(refused_mono, a->refused_mono, sizeof(refused_mono));
 	fleet_remove(f, a);
 	attester_free(&a);
 	r = load_one(f, id, m.renewal, now);
 	a = idmap_get(&f->by_id, id);
 	if (a) {
-		a->refused_mono = refused_mono;
+		bytes_copy(a->refused_mono, refused_mono, sizeof(refused_mono));
 		bytes_copy(a->findings_told, m.findings_told, sizeof(a->findings_told));
 		if (m.deadline_mono)
 			set_deadline_mono(f, a, m.deadline_mono); /* whatever the wall clock says by now */

@@ -47,6 +47,8 @@ void pipeline_close_pending(struct pipeline *p, struct session *s, const struct 
 void pipeline_close_pendings(struct pipeline *p, struct attester *a, const struct boot *boot);
 /* An event "rejected", but not more of them than a person could read. */
 must_use_ int pipeline_tell_rejected(struct pipeline *p, const struct event_facts *f);
+/* It asks again and again, people are to hear of it once in a while. true counts as told. */
+must_use_ bool pipeline_refusal_is_new(const struct pipeline *p, struct attester *a, enum refused kind);
 
 /* ---- fetch.c ---- */
 
@@ -81,6 +83,8 @@ must_use_ int pipeline_set_enrolment(struct pipeline *p, struct attester *a, enu
 
 /* A newcomer said HELLO: the session in use, if it lives, is asked to prove itself. */
 must_use_ int pipeline_contest(struct pipeline *p, struct attester *a);
+/* A session in use answers, or is asked to: what a HELLO says of this host may be anybody's word. */
+must_use_ int pipeline_is_heard(struct pipeline *p, struct attester *a, bool *out);
 /* The first QUOTE of a pending session was judged: why is quote_judge()'s positive answer (REASON_NONE: it is good), vouched
  * says that the key signed it. 1: the session took over; 0: it did not and is closed, the answer is written; negative errno. */
 must_use_ int pipeline_take_over(struct pipeline *p, struct exchange *ex, struct session *s, enum reason why,

@@ -8,7 +8,6 @@
 
 #define CONTEST_US 3000000u   /* to answer */
 #define DEFENDED_US 10000000u /* an answer counts against newcomers for so long; then it is asked again */
-#define TELL_US 600000000u
 
 /* Its WAIT is held, and the connection of that is not known to be closed. */
 static bool alive(const struct pipeline *p, const struct session *s)
@@ -51,6 +50,16 @@ static int look_at_rival(struct pipeline *p, struct attester *a, enum rivalry *o
 	return 0;
 }
 
+int pipeline_is_heard(struct pipeline *p, struct attester *a, bool *out)
+{
+	enum rivalry rival;
+	int r = look_at_rival(p, a, &rival);
+
+	if (r == 0)
+		*out = rival != RIVAL_GONE;
+	return r;
+}
+
 static int finding(struct pipeline *p, struct attester *a, struct boot *b, enum reason reason, uint64_t index)
 {
 	const struct reason_info *info = reason_info(reason);
@@ -85,10 +94,8 @@ static int refuse_duplicate(struct pipeline *p, struct exchange *ex, struct sess
 	int r = 0;
 
 	fleet_touch(&p->fleet, a);
-	if (!a->refused_mono || p->now.mono - a->refused_mono >= TELL_US) {
-		a->refused_mono = p->now.mono;
+	if (pipeline_refusal_is_new(p, a, REFUSED_DUPLICATE))
 		r = pipeline_tell_rejected(p, &f);
-	}
 	if (r == 0) /* once for each boot: it is always entry 0 */
 		r = finding(p, a, a->session->boot, REASON_IDENTITY_DUPLICATE, 0);
 	return r < 0 ? r : turn_away(p, ex, s, REASON_IDENTITY_DUPLICATE, NULL, RETRY_LATER_MS);

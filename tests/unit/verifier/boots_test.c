@@ -78,6 +78,41 @@ static void list_trimmed_before_it_was_seen_is_refused(void **state unused_)
 	assert_int_equal(bench_events(&b, "rejected", REASON_LIST_TRIMMED), 1);
 }
 
+static void say_trimmed(void)
+{
+	bench_hello(&b);
+	b.hello.list_first = 7;
+	bench_send(&b, &(struct wire_message){ .type = WIRE_HELLO, .hello = b.hello });
+	bench_expect_reject(&b, REASON_LIST_TRIMMED);
+}
+
+/* Anybody who knows the public key can say HELLO: a host that is heard of is not said to have trimmed its list, and when it has, a
+ * stranger's lie or two cannot have silenced that. */
+static void a_stranger_says_that_the_list_was_trimmed(void **state unused_)
+{
+	measure(6);
+	bench_greet(&b);
+	bench_prove(&b);
+	bench_wait(&b);
+	for (int i = 0; i < 5; i++) {
+		say_trimmed();
+		if (b.directed) { /* it is asked to show itself, and does */
+			b.directed = false;
+			bytes_copy(b.nonce, b.directive.directive.nonce, sizeof(b.nonce));
+			bench_prove(&b);
+			say_trimmed(); /* between its WAITs */
+			bench_wait(&b);
+		}
+		bench_pass(&b, 2 * BENCH_SECOND);
+	}
+	assert_int_equal(bench_events(&b, "rejected", REASON_LIST_TRIMMED), 0);
+	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
+	b.hung_up = true; /* its collector is gone, and comes again on a list that was trimmed */
+	bench_pass(&b, 4 * BENCH_SECOND);
+	say_trimmed();
+	assert_int_equal(bench_events(&b, "rejected", REASON_LIST_TRIMMED), 1);
+}
+
 /* The verifier has lost its store, or never saw this boot. */
 static void trimmed_list_of_an_unknown_boot_is_refused(void **state unused_)
 {
@@ -532,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(list_trimmed_behind_what_is_stored_goes_on),
 		TEST(list_trimmed_before_it_was_seen_is_refused),
+		TEST(a_stranger_says_that_the_list_was_trimmed),
 		TEST(trimmed_list_of_an_unknown_boot_is_refused),
 		TEST(suspend_and_resume_goes_on),
 		TEST(restart_within_a_session_ends_it),
