@@ -5,6 +5,8 @@
 
 /* CLOCK_MONOTONIC in microseconds: the same clock as bpf_ktime_get_ns(). */
 uint64_t clock_mono_us(void);
+/* CLOCK_BOOTTIME in microseconds: the same, and it goes on while the machine is suspended. */
+uint64_t clock_boot_us(void);
 /* CLOCK_REALTIME in microseconds since 1970. */
 uint64_t clock_real_us(void);
 /* CPU time of this process in microseconds. */

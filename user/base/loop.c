@@ -141,7 +141,7 @@ static int timer_fired(void *user, uint32_t events unused_)
 	return t->fn(t->user, 0);
 }
 
-int loop_add_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *user)
+static int add_timer(struct loop *l, struct loop_timer **out, clockid_t clock, loop_fn fn, void *user)
 {
 	struct loop_timer *t = calloc(1, sizeof(*t));
 	int r;
@@ -149,7 +149,7 @@ int loop_add_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *us
 	if (!t)
 		return -ENOMEM;
 	*t = (struct loop_timer){ .loop = l, .fn = fn, .user = user };
-	t->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	t->fd = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (t->fd < 0) {
 		r = -errno;
 		free(t);
@@ -167,14 +167,24 @@ int loop_add_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *us
 	return 0;
 }
 
-void loop_timer_at(struct loop_timer *t, uint64_t mono_us)
+int loop_add_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *user)
 {
-	struct itimerspec its = { .it_value = { .tv_sec = (time_t)(mono_us / 1000000u),
-						.tv_nsec = (long)(mono_us % 1000000u * 1000u) } };
+	return add_timer(l, out, CLOCK_MONOTONIC, fn, user);
+}
 
-	if (t->when == mono_us)
+int loop_add_boot_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *user)
+{
+	return add_timer(l, out, CLOCK_BOOTTIME, fn, user);
+}
+
+void loop_timer_at(struct loop_timer *t, uint64_t at_us)
+{
+	struct itimerspec its = { .it_value = { .tv_sec = (time_t)(at_us / 1000000u),
+						.tv_nsec = (long)(at_us % 1000000u * 1000u) } };
+
+	if (t->when == at_us)
 		return;
-	t->when = mono_us;
+	t->when = at_us;
 	timerfd_settime(t->fd, TFD_TIMER_ABSTIME, &its, NULL); /* fails only for values that cannot occur */
 }
 

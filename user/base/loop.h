@@ -17,8 +17,10 @@ must_use_ int loop_add_fd(struct loop *l, int fd, uint32_t events, loop_fn fn, v
 int loop_del_fd(struct loop *l, int fd);
 /* A disarmed timer; owned by the loop, freed with it. */
 must_use_ int loop_add_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *user);
-/* Fires once at the CLOCK_MONOTONIC time in microseconds; 0 disarms. Arming again replaces. */
-void loop_timer_at(struct loop_timer *t, uint64_t mono_us);
+/* The same by CLOCK_BOOTTIME: what comes due while the machine is suspended fires when it is back. */
+must_use_ int loop_add_boot_timer(struct loop *l, struct loop_timer **out, loop_fn fn, void *user);
+/* Fires once at the time of its clock (CLOCK_MONOTONIC but for the last) in microseconds; 0 disarms. Arming again replaces. */
+void loop_timer_at(struct loop_timer *t, uint64_t at_us);
 uint64_t loop_timer_when(const struct loop_timer *t);
 /* Blocks the signal and delivers it here. Call before starting threads. */
 must_use_ int loop_add_signal(struct loop *l, int signo, loop_fn fn, void *user);

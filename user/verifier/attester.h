@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the verifier knows of one attester: identity, boots, session. Data and ownership only; the stages work on it
- * (stages.h). One thread owns all of it. Times: `mono` CLOCK_MONOTONIC, `real` CLOCK_REALTIME, both microseconds. */
+ * (stages.h). One thread owns all of it. Times: `mono` CLOCK_BOOTTIME, which never goes back and counts what the verifier itself
+ * slept through, `real` CLOCK_REALTIME, both microseconds. */
 #pragma once
 
 #include "imastream/reason.h"

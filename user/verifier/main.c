@@ -372,11 +372,11 @@ static int watch(struct verifier *v)
 	if (r == 0 && v->control)
 		r = loop_add_fd(v->loop, net_server_fd(v->control), 0, on_control, v);
 	if (r == 0)
-		r = loop_add_timer(v->loop, &v->tick, on_tick, v);
+		r = loop_add_boot_timer(v->loop, &v->tick, on_tick, v);
 	if (r == 0)
-		r = loop_add_timer(v->loop, &v->mark, on_mark, v);
+		r = loop_add_boot_timer(v->loop, &v->mark, on_mark, v);
 	if (r == 0)
-		r = loop_add_timer(v->loop, &v->sink, on_sink, v);
+		r = loop_add_boot_timer(v->loop, &v->sink, on_sink, v);
 	return r < 0 ? log_errno(r, "cannot watch sockets") : 0;
 }
 

@@ -68,7 +68,7 @@ void pipeline_free(struct pipeline **p);
 must_use_ int pipeline_batch(struct pipeline *p, struct exchange *ex, size_t n, const struct instant *now);
 /* Deadlines and heartbeats that are due. */
 must_use_ int pipeline_tick(struct pipeline *p, const struct instant *now);
-/* CLOCK_MONOTONIC of the next tick, 0: none. */
+/* `mono` of the next tick, 0: none. */
 uint64_t pipeline_next_tick(const struct pipeline *p);
 /* Other rules (taken): they judge from now on, collectors hear of it. What is stored is judged again by the next ticks, a
  * slice each (rejudge.h). Negative errno: the rules are in force, but nobody is queued. */

@@ -55,7 +55,7 @@ must_use_ int policies_copy(const struct policies *p, struct policies *out);
 bool policies_same_groups(const struct policies *a, const struct policies *b);
 /* Ends the overlaps whose time has come: true when there was one. */
 bool policies_expire(struct policies *p, uint64_t now_mono);
-/* CLOCK_MONOTONIC of the next end, 0: none. */
+/* `mono` of the next end, 0: none. */
 uint64_t policies_next_end(const struct policies *p);
 /* A policy name: 1 to LIMIT_POLICY_NAME of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash. */
 bool policy_name_ok(struct bytes name);

@@ -16,7 +16,7 @@ struct receiver {
 
 struct instant instant_now(void)
 {
-	return (struct instant){ .mono = clock_mono_us(), .real = clock_real_us() };
+	return (struct instant){ .mono = clock_boot_us(), .real = clock_real_us() };
 }
 
 int receiver_new(struct receiver **out, const struct net_tls *tls)
