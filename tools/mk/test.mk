@@ -142,11 +142,11 @@ $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TEST_TOOLS): $(B)/tests/%: $(B)/tests/%.o $
 ifeq ($(VARIANT),fuzz)
 $(FUZZERS): $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(TEST_LIBS)
 	$(call msg,LINK,$@)
-	$(Q)$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 else
 $(FUZZERS): $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/lib/fuzz_replay.o $(TEST_LIBS)
 	$(call msg,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 endif
 
 .PHONY: tests bench-run unit integration adversary vm test-kernels soak sanitize tsan fuzz fuzz-run fuzz-coverage fuzz-coverage-run coverage bench bench-verify bench-wire bench-memory bench-latency bench-fleet bench-kernel bench-report lint
