@@ -101,6 +101,7 @@ struct session {
 	void *wait;		 /* token of the held WAIT request, NULL: none */
 	/* A newcomer with the same key came then, and this session was asked to prove itself (takeover.c); 0: none. */
 	uint64_t contested_mono, defended_mono;
+	uint64_t rival_mono, rival_last_mono; /* HELLO of the first newcomer that showed the key, and when the last one did */
 };
 
 /* Refusals are told again after a while, each kind for itself: what anybody can bring about must not silence what a key has shown. */

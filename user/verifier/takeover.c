@@ -43,10 +43,10 @@ static int look_at_rival(struct pipeline *p, struct attester *a, enum rivalry *o
 	*out = RIVAL_GONE;
 	if (r < 0 || !s || !s->contested_mono)
 		return r;
-	if (s->defended_mono)
-		*out = alive(p, s) || p->now.mono - s->defended_mono < CONTEST_US ? RIVAL_ALIVE : RIVAL_GONE;
-	else
-		*out = p->now.mono - s->contested_mono < CONTEST_US ? RIVAL_ASKED : RIVAL_GONE;
+	if (s->defended_mono && alive(p, s))
+		*out = RIVAL_ALIVE;
+	else /* one that answered and is between two WAITs shows itself soon; or it was killed since, and nobody is to blame */
+		*out = p->now.mono - MAX(s->contested_mono, s->defended_mono) < CONTEST_US ? RIVAL_ASKED : RIVAL_GONE;
 	return 0;
 }
 
@@ -167,6 +167,21 @@ static bool announced_known(const struct session *s)
 	return claimed && claimed->reset_count == s->boot->reset_count && claimed->bank == s->boot->bank;
 }
 
+/* An answer from before the newcomer came says nothing: the host may have been started anew since, and its connection still look
+ * open. So it is asked once more; those that come again within a while are one and the same newcomer. */
+static void forget_old_answer(const struct pipeline *p, const struct session *newcomer)
+{
+	struct session *s = newcomer->attester->session;
+
+	if (!s)
+		return;
+	if (!s->rival_mono || p->now.mono - s->rival_last_mono > DEFENDED_US)
+		s->rival_mono = newcomer->challenged_mono; /* its HELLO */
+	s->rival_last_mono = p->now.mono;
+	if (s->defended_mono && s->defended_mono < s->rival_mono)
+		s->contested_mono = s->defended_mono = 0;
+}
+
 int pipeline_take_over(struct pipeline *p, struct exchange *ex, struct session *s, enum reason why, bool vouched)
 {
 	struct attester *a = s->attester;
@@ -177,6 +192,7 @@ int pipeline_take_over(struct pipeline *p, struct exchange *ex, struct session *
 		return refuse_first_quote(p, ex, s, why, vouched);
 	if (announced_known(s))
 		return turn_away(p, ex, s, REASON_SESSION_UNKNOWN, NULL, RETRY_AT_ONCE_MS);
+	forget_old_answer(p, s);
 	r = look_at_rival(p, a, &rival);
 	if (r < 0)
 		return r;

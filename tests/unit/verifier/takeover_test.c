@@ -284,6 +284,31 @@ static void a_closed_connection_is_no_rival(void **state unused_)
 	assert_int_equal(bench_state(&b), WIRE_STATE_TRUSTED);
 }
 
+/* A collector that was asked, answered, and was killed: the next one of the same host is no second host. Soak, 2026-11-29. */
+static void one_that_was_killed_after_its_answer_is_no_rival(void **state unused_)
+{
+	struct side host;
+
+	prove_some();
+	bench_wait(&b);
+	host = leave();
+	bench_knock(&b);
+	answer_the_challenge(&host);
+	bench_pass(&b, BENCH_SECOND); /* killed; the end of its connection was lost on the way */
+	b.flags = WIRE_HELLO_POLL_MODE; /* else it is the same HELLO once more */
+	b.directed = false;
+	bench_knock(&b);
+	bench_show_key(&b);
+	bench_expect_reject(&b, REASON_BUSY);
+	assert_true(b.directed); /* asked again */
+	bench_pass(&b, 3 * BENCH_SECOND);
+	bench_knock(&b);
+	bench_show_key(&b);
+	assert_int_equal(b.reply.type, WIRE_RESUME);
+	assert_int_equal(bench_findings(&b, REASON_IDENTITY_DUPLICATE), 0);
+	assert_int_equal(bench_events(&b, "rejected", REASON_IDENTITY_DUPLICATE), 0);
+}
+
 /* A stranger without the key makes the host prove itself now and then, and nothing else. */
 static void a_stranger_cannot_make_a_duplicate(void **state unused_)
 {
@@ -434,6 +459,7 @@ int main(void)
 		TEST(the_older_one_is_asked_again_later),
 		TEST(a_newcomer_waits_for_the_older_ones_answer),
 		TEST(a_closed_connection_is_no_rival),
+		TEST(one_that_was_killed_after_its_answer_is_no_rival),
 		TEST(a_stranger_cannot_make_a_duplicate),
 		TEST(a_flood_of_hellos_takes_nobodys_session),
 		TEST(one_connection_too_many_takes_the_oldest_place),
