@@ -5,14 +5,14 @@
  * A request is kept as it goes over the stream until it is answered: a new connection gets all of them again. */
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #include "base/clock.h"
+#include "net/client_tls.h"
 #include "net/dialer.h"
 #include "net/frame.h"
 #include "net/internal.h"
-#include "net/stream_tls.h"
+#include "net/stream.h"
 
 #define RECONNECT_MIN_MS 100u
 #define RECONNECT_MAX_MS 2000u
@@ -52,18 +52,16 @@ struct slot {
 enum event_kind { EVENT_SOCKET, EVENT_TIMER, EVENT_LOOKUP };
 
 struct net_client {
-	int epoll_fd, timer_fd, fd;
+	int epoll_fd, timer_fd;
+	struct stream stream;
 	uint64_t armed_us; /* what the timer is set to; 0: it is not */
-	uint32_t events;   /* that epoll watches of fd; 0: it does not yet */
+	uint32_t events;   /* that epoll watches of the stream; 0: it does not yet */
 	enum stage stage;
 	uint64_t retry_us;    /* RESTING */
 	uint64_t patience_us; /* the others but OPEN: then we give up */
 	unsigned int backoff_ms;
 	struct dialer dialer;
-	SSL_CTX *tls;
-	SSL *ssl;
-	struct net_tls files; /* of tls; the texts are ours */
-	bool want_write;
+	struct client_tls tls; /* when dialer.tls */
 	struct sp_decoder in;
 	struct slot slots[NET_SLOTS];
 	/* What is being sent: first `loose`, which belongs to no slot (our hello; the rest of a request that was given up), then the
@@ -142,13 +140,11 @@ static void rest(struct net_client *c)
 
 static void drop_stream(struct net_client *c)
 {
-	stream_tls_free(&c->ssl);
-	fd_cleanup(&c->fd); /* and epoll forgets it */
+	stream_close(&c->stream); /* and epoll forgets it */
 	sp_decoder_free(&c->in);
 	writer_free(&c->loose);
 	c->sending = NET_SLOTS;
 	c->sent_of = 0;
-	c->want_write = false;
 	c->events = 0;
 	for (unsigned int i = 0; i < NET_SLOTS; i++)
 		if (c->slots[i].state == SLOT_SENT)
@@ -171,49 +167,14 @@ static void hang_up(struct net_client *c)
 
 /* --- bytes ---- */
 
-static ssize_t stream_recv(struct net_client *c, void *p, size_t n)
-{
-	ssize_t r;
-
-	if (c->ssl)
-		return stream_tls_recv(c->ssl, p, n, &c->want_write);
-	do
-		r = recv(c->fd, p, n, MSG_DONTWAIT);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
-}
-
-static ssize_t stream_send(struct net_client *c, struct bytes b)
-{
-	ssize_t r;
-
-	if (c->ssl)
-		return stream_tls_send(c->ssl, b.p, b.n, &c->want_write);
-	do
-		r = send(c->fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
-	if (r < 0 && errno == EAGAIN)
-		c->want_write = true;
-	return r < 0 ? -errno : r;
-}
-
 /* 1: all of it is sent; 0: later; negative errno. */
 static int send_rest(struct net_client *c, struct bytes frame)
 {
-	while (c->sent_of < frame.n) {
-		struct reader in = reader_of(frame);
-		ssize_t n;
+	int r = stream_send_rest(&c->stream, frame, &c->sent_of);
 
-		read_bytes(&in, c->sent_of);
-		n = stream_send(c, read_rest(&in));
-		if (n == -EAGAIN)
-			return 0;
-		if (n < 0)
-			return (int)n;
-		c->sent_of += (size_t)n;
-	}
-	c->sent_of = 0;
-	return 1;
+	if (r == 1)
+		c->sent_of = 0;
+	return r;
 }
 
 /* Sends what there is. */
@@ -296,7 +257,7 @@ static int pull(struct net_client *c)
 	uint8_t scratch[READ_SIZE];
 
 	for (unsigned int i = 0; i < READS_PER_TURN; i++) {
-		ssize_t n = stream_recv(c, scratch, sizeof(scratch));
+		ssize_t n = stream_recv(&c->stream, scratch, sizeof(scratch));
 		int r;
 
 		if (n == -EAGAIN)
@@ -327,8 +288,8 @@ static int shake_hands(struct net_client *c)
 {
 	int r;
 
-	c->want_write = false;
-	r = stream_tls_handshake(c->ssl, &c->want_write);
+	c->stream.want_write = false;
+	r = stream_tls_handshake(c->stream.ssl, &c->stream.want_write);
 	return r == 1 ? greet(c) : r;
 }
 
@@ -337,9 +298,9 @@ static int connected(struct net_client *c)
 	int r;
 
 	sp_decoder_init(&c->in, SP_REP, c->dialer.ipc);
-	if (!c->tls)
+	if (!c->dialer.tls)
 		return greet(c);
-	r = stream_tls_connect(&c->ssl, c->tls, c->fd, c->files.server_name);
+	r = stream_tls_connect(&c->stream.ssl, c->tls.ctx, c->stream.fd, c->tls.files.server_name);
 	if (r < 0)
 		return r;
 	c->stage = SHAKING_HANDS;
@@ -349,13 +310,13 @@ static int connected(struct net_client *c)
 /* Watches what is needed. */
 static int watch(struct net_client *c)
 {
-	bool out = c->want_write || c->stage == CONNECTING;
+	bool out = c->stream.want_write || c->stage == CONNECTING;
 	uint32_t events = EPOLLIN | EPOLLRDHUP | (out ? EPOLLOUT : 0u);
 	struct epoll_event ev = { .events = events, .data.u32 = EVENT_SOCKET };
 
-	if (c->fd < 0 || events == c->events)
+	if (c->stream.fd < 0 || events == c->events)
 		return 0;
-	if (epoll_ctl(c->epoll_fd, c->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &ev) < 0)
+	if (epoll_ctl(c->epoll_fd, c->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->stream.fd, &ev) < 0)
 		return -errno;
 	c->events = events;
 	return 0;
@@ -380,7 +341,7 @@ static void follow(struct net_client *c, int dialled)
 		if (r == 0)
 			return;
 		drop_stream(c);
-		r = dialer_next(&c->dialer, &c->fd);
+		r = dialer_next(&c->dialer, &c->stream.fd);
 	}
 	if (r >= 0 && epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, dialer_lookup_fd(&c->dialer), &ev) == 0) {
 		c->stage = LOOKING_UP;
@@ -390,21 +351,10 @@ static void follow(struct net_client *c, int dialled)
 	}
 }
 
-/* Certificates may be others by now. What is wrong with the files at this moment is no reason to give up what worked. */
-static void renew_tls(struct net_client *c)
-{
-	SSL_CTX *fresh = NULL;
-
-	if (!c->tls || stream_tls_client(&fresh, &c->files) < 0)
-		return;
-	SSL_CTX_free(c->tls);
-	c->tls = fresh;
-}
-
 static void dial(struct net_client *c)
 {
 	c->patience_us = clock_mono_us() + PATIENCE_US;
-	follow(c, dialer_start(&c->dialer, &c->fd));
+	follow(c, dialer_start(&c->dialer, &c->stream.fd));
 }
 
 /* This connection came to nothing: perhaps another address of the same name. */
@@ -416,7 +366,7 @@ static void dial_next(struct net_client *c)
 	}
 	drop_stream(c);
 	c->patience_us = clock_mono_us() + PATIENCE_US;
-	follow(c, dialer_next(&c->dialer, &c->fd));
+	follow(c, dialer_next(&c->dialer, &c->stream.fd));
 }
 
 /* --- events ---- */
@@ -425,9 +375,9 @@ static int socket_event(struct net_client *c)
 {
 	int r = 0;
 
-	c->want_write = false;
+	c->stream.want_write = false;
 	if (c->stage == CONNECTING) {
-		r = dialer_outcome(c->fd);
+		r = dialer_outcome(c->stream.fd);
 		if (r == 0)
 			r = connected(c);
 	} else if (c->stage == SHAKING_HANDS) {
@@ -442,7 +392,7 @@ static int socket_event(struct net_client *c)
 
 static void on_socket(struct net_client *c)
 {
-	if (c->fd < 0 || socket_event(c) == 0)
+	if (c->stream.fd < 0 || socket_event(c) == 0)
 		return;
 	if (c->stage == OPEN)
 		hang_up(c);
@@ -454,7 +404,7 @@ static void on_lookup(struct net_client *c)
 {
 	stop_lookup(c);
 	c->patience_us = clock_mono_us() + PATIENCE_US;
-	follow(c, dialer_looked_up(&c->dialer, &c->fd));
+	follow(c, dialer_looked_up(&c->dialer, &c->stream.fd));
 }
 
 /* When there is something to do although nothing comes; 0: never. */
@@ -509,7 +459,7 @@ static void turn(struct net_client *c)
 	now = clock_mono_us();
 	expire(c, now);
 	if (c->stage == RESTING && now >= c->retry_us) {
-		renew_tls(c);
+		client_tls_renew(&c->tls);
 		dial(c);
 	} else if (c->stage != RESTING && c->stage != OPEN && now >= c->patience_us) {
 		dial_next(c);
@@ -517,30 +467,6 @@ static void turn(struct net_client *c)
 }
 
 /* --- the object ---- */
-
-static int copy_text(const char **out, const char *text)
-{
-	*out = text ? strdup(text) : NULL;
-	return text && !*out ? -ENOMEM : 0;
-}
-
-static int tls_init(struct net_client *c, const struct net_tls *tls)
-{
-	const char *name = tls && tls->server_name ? tls->server_name : c->dialer.host;
-	int r = stream_tls_client(&c->tls, tls);
-
-	if (r < 0)
-		return r;
-	if (!*name || strlen(name) > TLSEXT_MAXLEN_host_name)
-		return -EINVAL;
-	c->files.keeper = tls->keeper;
-	r = copy_text(&c->files.ca, tls->ca);
-	if (r == 0)
-		r = copy_text(&c->files.cert, tls->cert);
-	if (r == 0)
-		r = copy_text(&c->files.key, tls->key);
-	return r == 0 ? copy_text(&c->files.server_name, name) : r;
-}
 
 static int client_init(struct net_client *c, const char *url, const struct net_tls *tls)
 {
@@ -550,7 +476,7 @@ static int client_init(struct net_client *c, const char *url, const struct net_t
 	if (r < 0)
 		return r;
 	if (c->dialer.tls) {
-		r = tls_init(c, tls);
+		r = client_tls_init(&c->tls, tls, c->dialer.host);
 		if (r < 0)
 			return r;
 	}
@@ -570,7 +496,7 @@ int net_client_new(struct net_client **out, const char *url, const struct net_tl
 
 	if (!c)
 		return -ENOMEM;
-	*c = (struct net_client){ .epoll_fd = -1, .timer_fd = -1, .fd = -1, .backoff_ms = RECONNECT_MIN_MS, .sending = NET_SLOTS,
+	*c = (struct net_client){ .epoll_fd = -1, .timer_fd = -1, .stream = { .fd = -1 }, .backoff_ms = RECONNECT_MIN_MS, .sending = NET_SLOTS,
 				  .next_id = random_u32() };
 	r = client_init(c, url, tls);
 	if (r < 0)
@@ -592,11 +518,7 @@ void net_client_free(struct net_client **client)
 	for (unsigned int i = 0; i < NET_SLOTS; i++)
 		slot_reset(&c->slots[i]);
 	writer_free(&c->given);
-	SSL_CTX_free(c->tls);
-	free((void *)c->files.ca);
-	free((void *)c->files.cert);
-	free((void *)c->files.key);
-	free((void *)c->files.server_name);
+	client_tls_free(&c->tls);
 	fd_cleanup(&c->timer_fd);
 	fd_cleanup(&c->epoll_fd);
 	free(c);
@@ -669,7 +591,7 @@ bool net_client_connected(const struct net_client *c)
 
 void net_client_redial(struct net_client *c)
 {
-	if (c->fd >= 0)
+	if (c->stream.fd >= 0)
 		hang_up(c);
 	arm(c);
 }

@@ -14,6 +14,7 @@
 #include "imastream/limits.h"
 #include "net/net.h"
 #include "net/frame.h"
+#include "net/stream.h"
 
 TAILQ_HEAD(conn_list, conn);
 
@@ -102,10 +103,8 @@ struct conn {
 	uint32_t uid;	 /* of the peer, ipc only */
 	atomic_bool gone; /* stage is CONN_DEAD, for other threads; a request in their hands keeps this struct alive */
 	bool choked;	 /* too many requests unanswered */
-	bool want_write; /* waiting for room in the socket */
-	int fd;
+	struct stream stream;
 	uint32_t events; /* that epoll watches */
-	SSL *ssl;
 	struct net_server *server;
 	uint64_t id;
 	union peer_address address;

@@ -94,8 +94,7 @@ static void conn_close(struct conn *c)
 		return;
 	c->stage = CONN_DEAD;
 	atomic_store(&c->gone, true);
-	stream_tls_free(&c->ssl);
-	fd_cleanup(&c->fd); /* and epoll forgets it */
+	stream_close(&c->stream); /* and epoll forgets it */
 	sp_decoder_free(&c->in);
 	account(c, before);
 	free((void *)c->left.p);
@@ -113,12 +112,12 @@ static void conn_close(struct conn *c)
 static void settle(struct conn *c)
 {
 	struct net_server *s = c->server;
-	uint32_t events = EPOLLRDHUP | (may_receive(c) ? EPOLLIN : 0u) | (c->want_write ? EPOLLOUT : 0u);
+	uint32_t events = EPOLLRDHUP | (may_receive(c) ? EPOLLIN : 0u) | (c->stream.want_write ? EPOLLOUT : 0u);
 	struct epoll_event ev = { .events = events, .data.ptr = c };
 
 	if (c->stage == CONN_DEAD)
 		return;
-	if (events != c->events && epoll_ctl(s->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev) < 0) {
+	if (events != c->events && epoll_ctl(s->epoll_fd, EPOLL_CTL_MOD, c->stream.fd, &ev) < 0) {
 		conn_close(c);
 		return;
 	}
@@ -134,53 +133,14 @@ static void settle(struct conn *c)
 	set_timed(c, c->in_wait.since_us || c->out_wait.since_us);
 }
 
-static ssize_t stream_recv(struct conn *c, void *p, size_t n)
-{
-	ssize_t r;
-
-	if (c->ssl)
-		return stream_tls_recv(c->ssl, p, n, &c->want_write);
-	do
-		r = recv(c->fd, p, n, MSG_DONTWAIT);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
-}
-
-static ssize_t stream_send(struct conn *c, const void *p, size_t n)
-{
-	ssize_t r;
-
-	if (c->ssl)
-		return stream_tls_send(c->ssl, p, n, &c->want_write);
-	do
-		r = send(c->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
-	if (r >= 0)
-		return r;
-	if (errno == EAGAIN)
-		c->want_write = true;
-	return -errno;
-}
-
 /* Sends the rest of view behind *sent. 1: all is sent; 0: later; negative errno. */
 static int send_rest(struct conn *c, struct bytes view, size_t *sent)
 {
-	while (*sent < view.n) {
-		struct reader rest = reader_of(view);
-		struct bytes b;
-		ssize_t n;
+	size_t before = *sent;
+	int r = stream_send_rest(&c->stream, view, sent);
 
-		read_bytes(&rest, *sent);
-		b = read_rest(&rest);
-		n = stream_send(c, b.p, b.n);
-		if (n == -EAGAIN)
-			return 0;
-		if (n < 0)
-			return (int)n;
-		*sent += (size_t)n;
-		c->out_wait.bytes += (size_t)n;
-	}
-	return 1;
+	c->out_wait.bytes += *sent - before;
+	return r;
 }
 
 static int send_hello(struct conn *c)
@@ -218,7 +178,7 @@ static void conn_write(struct conn *c)
 
 	if (c->stage != CONN_OPEN)
 		return;
-	c->want_write = false;
+	c->stream.want_write = false;
 	r = send_hello(c);
 	while (r == 1 && c->out.first) {
 		r = send_rest(c, writer_view(&c->out.first->reply), &c->out_sent);
@@ -357,12 +317,12 @@ static int handshake(struct conn *c)
 
 	if (c->stage != CONN_TLS)
 		return 1;
-	c->want_write = false;
-	r = stream_tls_handshake(c->ssl, &c->want_write);
+	c->stream.want_write = false;
+	r = stream_tls_handshake(c->stream.ssl, &c->stream.want_write);
 	if (r != 1)
 		return r;
 	c->stage = CONN_OPEN;
-	c->verified = stream_tls_peer_verified(c->ssl);
+	c->verified = stream_tls_peer_verified(c->stream.ssl);
 	return send_hello(c) < 0 ? -EPIPE : 1;
 }
 
@@ -371,7 +331,7 @@ static int read_once(struct conn *c)
 {
 	struct net_server *s = c->server;
 	size_t room = c->in.in_body && c->in.left > SMALL_READ ? MIN((size_t)c->in.left, sizeof(s->scratch)) : SMALL_READ;
-	ssize_t n = stream_recv(c, s->scratch, room);
+	ssize_t n = stream_recv(&c->stream, s->scratch, room);
 	int r;
 
 	if (n == -EAGAIN)
@@ -382,7 +342,7 @@ static int read_once(struct conn *c)
 	if (r < 0)
 		return r;
 	/* A socket that gave less than it could is empty; TLS gives one record at a time, and may hold more. */
-	return c->ssl || (size_t)n == room;
+	return c->stream.ssl || (size_t)n == room;
 }
 
 /* Closes c on failure. */
@@ -415,7 +375,7 @@ static void ask_for_user(struct conn *c)
 	struct ucred who;
 	socklen_t n = sizeof(who);
 
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 || n != sizeof(who))
+	if (getsockopt(c->stream.fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 || n != sizeof(who))
 		return; /* then nobody is named */
 	c->uid = who.uid;
 	c->has_uid = true;
@@ -428,20 +388,20 @@ static int open_stream(struct conn *c, const struct listener *l)
 	int r;
 
 	if (!l->ipc) {
-		if (getpeername(c->fd, &c->address.sa, &n) < 0)
+		if (getpeername(c->stream.fd, &c->address.sa, &n) < 0)
 			return -errno;
-		net_tcp_options(c->fd);
+		net_tcp_options(c->stream.fd);
 	} else {
 		ask_for_user(c);
 	}
 	if (l->tls) {
-		r = stream_tls_accept(&c->ssl, l->tls, c->fd);
+		r = stream_tls_accept(&c->stream.ssl, l->tls, c->stream.fd);
 		if (r < 0)
 			return r;
 		c->stage = CONN_TLS;
 	}
 	c->events = ev.events;
-	return epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev) < 0 ? -errno : 0;
+	return epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->stream.fd, &ev) < 0 ? -errno : 0;
 }
 
 bool conn_make_place(struct net_server *s)
@@ -463,7 +423,7 @@ void conn_start(struct net_server *s, const struct listener *l, int fd)
 		fd_cleanup(&fd);
 		return;
 	}
-	*c = (struct conn){ .source = { SOURCE_CONN }, .stage = CONN_OPEN, .ipc = l->ipc, .fd = fd, .server = s,
+	*c = (struct conn){ .source = { SOURCE_CONN }, .stage = CONN_OPEN, .ipc = l->ipc, .stream = { .fd = fd }, .server = s,
 			    .id = ++s->next_id };
 	sp_decoder_init(&c->in, SP_REQ, l->ipc);
 	TAILQ_INSERT_TAIL(&s->all, c, all_link);
@@ -488,7 +448,7 @@ void conn_event(struct conn *c, uint32_t events)
 	}
 	if (events & EPOLLOUT)
 		conn_write(c);
-	if (c->stage != CONN_DEAD && may_receive(c) && ((events & (EPOLLIN | EPOLLRDHUP)) || c->ssl))
+	if (c->stage != CONN_DEAD && may_receive(c) && ((events & (EPOLLIN | EPOLLRDHUP)) || c->stream.ssl))
 		conn_read(c);
 }
 
