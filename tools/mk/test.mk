@@ -57,7 +57,7 @@ fuzz-run: $(FUZZERS)
 	@tests/fuzz/run $(TIME) $(FUZZERS)
 
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*_bench.c))
-bench: ## install what is missing, build, measure: a table, and JSON lines in build/bench/results.jsonl; fails when a gate is missed (half an hour)
+bench: ## install what is missing, build, measure: a table, and JSON lines in build/bench/results.jsonl; fails when a gate is missed (15 min)
 	@tools/setup --need build,run,test,lab
 	@$(MAKE) --no-print-directory -j$(shell nproc) bench-run
 
