@@ -57,6 +57,10 @@ def replay_after_restart(b):
 
 # --- T2: taken in time, delivered late ---
 
+def back(s):
+    return len([e for e in s.v.events() if e["event"] == "recovered"])
+
+
 def delayed(b):
     s = Stage(b, ["--heartbeat", "1s", "--deadline", "2.5s"])
     p = s.puppet
@@ -64,12 +68,12 @@ def delayed(b):
     s.state("trusted")
     p.do("quote", p.n, "save=held")
     s.state("stale")
+    before = back(s)  # a busy machine may have been late before
     p.do("send", "held")
     expect("stale behind it", s.seen()["stale"], True)
     pause(1)
     expect("stale later", s.seen()["stale"], True)
-    if [e for e in s.v.events() if e["event"] == "recovered"]:
-        raise Failure("it counts as back")
+    expect("times that it counted as back", back(s), before)
 
 
 # --- T3: silence ---
