@@ -87,12 +87,6 @@ static int lookup_start(struct lookup **out, const struct dialer *d, const struc
 	return 0;
 }
 
-static void url_cleanup(nng_url **url)
-{
-	if (*url)
-		nng_url_free(*url);
-}
-
 static int use_path(struct dialer *d, const char *path)
 {
 	d->ipc = true;
@@ -124,7 +118,7 @@ int dialer_init(struct dialer *d, const char *url)
 	static const struct { const char *scheme; int family; } schemes[] = {
 		{ "tcp", AF_UNSPEC }, { "tcp4", AF_INET }, { "tcp6", AF_INET6 },
 	};
-	cleanup_(url_cleanup) nng_url *parts = NULL;
+	cleanup_(net_url_cleanup) nng_url *parts = NULL;
 	const char *scheme;
 	int r;
 

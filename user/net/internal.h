@@ -18,6 +18,13 @@ int net_error(int result);
 /* What our TCP sockets have: no delay, and keep-alive, so that a peer that is gone is noticed. */
 void net_tcp_options(int fd);
 
+/* For cleanup_(). */
+static inline void net_url_cleanup(nng_url **url)
+{
+	if (*url)
+		nng_url_free(*url);
+}
+
 /* true for tls+tcp:// URLs. */
 bool net_url_is_tls(const char *url);
 

@@ -13,12 +13,6 @@
 
 #define BACKLOG 4096
 
-static void url_cleanup(nng_url **url)
-{
-	if (*url)
-		nng_url_free(*url);
-}
-
 static void addresses_cleanup(struct addrinfo **a)
 {
 	if (*a)
@@ -139,7 +133,7 @@ static int listen_url(struct listener *l, const char *url, const struct net_tls 
 	static const struct { const char *scheme; int family; } schemes[] = {
 		{ "tcp", AF_UNSPEC }, { "tcp4", AF_INET }, { "tcp6", AF_INET6 },
 	};
-	cleanup_(url_cleanup) nng_url *parts = NULL;
+	cleanup_(net_url_cleanup) nng_url *parts = NULL;
 	const char *scheme;
 	int r;
 

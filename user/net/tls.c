@@ -133,12 +133,6 @@ static int use_own_cert(nng_tls_config *config, const struct net_tls *tls)
 	return net_tls_own_cert(config, (const char *)cert.p, (const char *)key.p, NULL);
 }
 
-static void url_cleanup(nng_url **url)
-{
-	if (*url)
-		nng_url_free(*url);
-}
-
 static void config_cleanup(nng_tls_config **config)
 {
 	if (*config)
@@ -176,7 +170,7 @@ int net_tls_config(nng_tls_config **out, nng_tls_mode mode, const struct net_tls
 /* The URL with the bound port put in where it asked for port 0. */
 static int bound_url(nng_listener l, const char *url, char **out)
 {
-	cleanup_(url_cleanup) nng_url *parts = NULL;
+	cleanup_(net_url_cleanup) nng_url *parts = NULL;
 	char *text = NULL;
 	int port, r;
 
@@ -248,7 +242,7 @@ int net_listen(nng_socket s, const char *url, const struct net_tls *tls, char **
  * the URL. */
 static int use_server_name(nng_tls_config *config, const char *url, const struct net_tls *tls)
 {
-	cleanup_(url_cleanup) nng_url *parts = NULL;
+	cleanup_(net_url_cleanup) nng_url *parts = NULL;
 	int r = net_error(nng_url_parse(&parts, url));
 
 	if (r < 0)

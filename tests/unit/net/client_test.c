@@ -131,6 +131,16 @@ struct heard {
 	char text[8];
 };
 
+static void hear_question(struct net_client *c, int fd, struct heard *h)
+{
+	expect_bytes(c, fd, h->size, sizeof(h->size));
+	assert_memory_equal(h->size, "\0\0\0\0\0\0\0\x0c", 8);
+	expect_bytes(c, fd, h->id, sizeof(h->id));
+	assert_true(h->id[0] & 0x80);
+	expect_bytes(c, fd, h->text, sizeof(h->text));
+	assert_memory_equal(h->text, "question", 8);
+}
+
 /* The next connection, and the request "question" on it. */
 static int hear(struct net_client *c, int listening, struct heard *h)
 {
@@ -141,12 +151,7 @@ static int hear(struct net_client *c, int listening, struct heard *h)
 	assert_true(fd >= 0);
 	expect_bytes(c, fd, h->hello, sizeof(h->hello));
 	assert_memory_equal(h->hello, "\0SP\0\0\x30\0\0", 8);
-	expect_bytes(c, fd, h->size, sizeof(h->size));
-	assert_memory_equal(h->size, "\0\0\0\0\0\0\0\x0c", 8);
-	expect_bytes(c, fd, h->id, sizeof(h->id));
-	assert_true(h->id[0] & 0x80);
-	expect_bytes(c, fd, h->text, sizeof(h->text));
-	assert_memory_equal(h->text, "question", 8);
+	hear_question(c, fd, h);
 	return fd;
 }
 
@@ -213,6 +218,57 @@ static void test_bad_peers(void **state)
 	close(fd);
 	close(listening);
 	net_client_free(&c);
+}
+
+/* An answer of the largest size, and of one byte more. */
+static void test_largest_answer(void **state)
+{
+	static const uint8_t hello[] = { 0, 'S', 'P', 0, 0, 0x31, 0, 0 };
+	uint8_t *answer = calloc(1, 8 + 4 + LIMIT_MESSAGE + 1);
+	struct net_completion done = { 0 };
+	struct net_client *c;
+	struct heard h;
+	char url[80];
+	int listening = listener(url), fd;
+
+	(void)state;
+	assert_non_null(answer);
+	c = new_client(url, NULL);
+	for (size_t more = 0; more < 2; more++) {
+		uint64_t size = 4 + LIMIT_MESSAGE + more;
+		bool got = false, ended = false;
+		size_t sent = 0;
+
+		if (!net_client_busy(c, NET_SLOT_EVIDENCE))
+			assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text("question"), 0), 0);
+		if (more == 0)
+			fd = hear(c, listening, &h);
+		else
+			hear_question(c, fd, &h); /* on the same connection */
+		for (size_t i = 0; i < 8; i++)
+			answer[i] = (uint8_t)(size >> (56 - 8 * i));
+		bytes_copy(answer + 8, h.id, 4);
+		if (more == 0)
+			assert_int_equal(send(fd, hello, sizeof(hello), MSG_NOSIGNAL), sizeof(hello));
+		while (!got && !ended) {
+			ssize_t n = sent < 8 + size ? send(fd, answer + sent, 8 + size - sent, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+			uint8_t byte;
+
+			sent += n > 0 ? (size_t)n : 0;
+			is_readable(net_client_fd(c), 5);
+			got = net_client_next(c, &done);
+			n = recv(fd, &byte, 1, MSG_DONTWAIT);
+			ended = n == 0 || (n < 0 && errno != EAGAIN);
+		}
+		assert_int_equal(got, more == 0);
+		if (got)
+			assert_int_equal(done.message.n, LIMIT_MESSAGE);
+	}
+	assert_true(net_client_busy(c, NET_SLOT_EVIDENCE)); /* it is asked again, elsewhere perhaps */
+	close(fd);
+	close(listening);
+	net_client_free(&c);
+	free(answer);
 }
 
 /* A connection that ends as it begins, or as the first answer arrives, again and again: nng 1.5.2 could not dial any more after
@@ -305,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_nng_rep),
 		cmocka_unit_test(test_nng_req),
 		cmocka_unit_test(test_bad_peers),
+		cmocka_unit_test(test_largest_answer),
 		cmocka_unit_test(test_ends_as_it_begins),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_urls),
