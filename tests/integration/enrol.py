@@ -292,6 +292,7 @@ class Meddler(Proxy):
         super().__init__(seed)
         self.spoil_down, self.spoil_up, self.hold = down, up, hold
         self.seen = 0
+        self.partial = {}  # link -> the beginning of an answer whose end is still to come
         self.to(v.url)
 
     @staticmethod
@@ -316,14 +317,22 @@ class Meddler(Proxy):
             out += message
         return out
 
-    def receive(self, link, source):
-        before = len(link.pending[link.client])
-        alive = super().receive(link, source)
-        data = link.pending[link.client]
-        if source is link.server and self.spoil_down and data[before:][12:].startswith(self.spoil_down):
-            self.seen += 1
-            link.pending[link.client] = self.spoil(data)
-        return alive
+    def answers(self, link, data):
+        if not self.spoil_down:
+            return data
+        out, rest = b"", self.partial.pop(link, b"") + data
+        while len(rest) >= 8:
+            greeting = rest[:3] == b"\0SP"  # no message is so long
+            size = 8 if greeting else 8 + struct.unpack(">Q", rest[:8])[0]
+            if len(rest) < size:
+                break
+            message, rest = rest[:size], rest[size:]
+            if message[12:].startswith(self.spoil_down):
+                self.seen += 1
+                message = self.spoil(message)
+            out += message
+        self.partial[link] = rest
+        return out
 
 
 def spoiled_secret(b):

@@ -149,6 +149,10 @@ class Proxy:
                 link.held.append((now + self.random.uniform(0.005, 0.3), message))
         return out
 
+    def answers(self, link, data):
+        """What of the server's bytes goes to the client now."""
+        return data
+
     def release(self, link):
         now = time.monotonic()
         for item in [i for i in link.held if i[0] <= now]:
@@ -167,7 +171,7 @@ class Proxy:
             return False
         if source is link.server:
             self.bytes["down"] += len(data)
-            link.pending[link.client] += data
+            link.pending[link.client] += self.answers(link, data)
             return True
         self.bytes["up"] += len(data)
         if self.cut_after is not None:
