@@ -126,7 +126,6 @@
 #define LIMIT_SERVER_PARTIAL_BYTES (64u << 20) /* behind all unfinished messages of a server; then the slowest goes */
 #define LIMIT_SERVER_PATIENCE_MS 10000u	     /* for a peer in the middle of a hello, a message or an answer */
 #define LIMIT_SP_HOPS 8u		     /* ids in a return address: NNG_OPT_MAXTTL's default */
-#define LIMIT_SUB_QUEUE 256u		     /* events waiting in a subscriber */
 
 /* Enrolment */
 #define LIMIT_ENROL_WHY 1024u		     /* bytes of the reason that a person gives for a decision */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of the scalability protocols on a stream, for REQ and REP: nng's mappings for TCP, TLS and IPC
+/* The bytes of the scalability protocols on a stream, for REQ, REP, PUB and SUB: nng's mappings for TCP, TLS and IPC
  * (nng_tcp(7), nng_ipc(7); RFCs "sp-tcp-mapping-01", "sp-request-reply-01" of nanomsg). Pure: no I/O, no globals.
  *
- *   hello    0 'S' 'P' 0, protocol (16 bits, big-endian: 0x30 REQ, 0x31 REP), 0 0
+ *   hello    0 'S' 'P' 0, protocol (16 bits, big-endian: enum sp_protocol), 0 0
  *   message  on IPC one byte 1, then on all the size (64 bits, big-endian), then that many bytes
+ *   event    (PUB to SUB) the payload; nothing goes the other way
  *   request  return address: 32-bit ids, big-endian, the last one has the top bit set; then the payload
  *
  * An answer repeats the return address of its request. A REQ's own id is the last one, and the only one that it sends. */
@@ -17,13 +18,15 @@
 #define SP_ID_LAST 0x80000000u /* top bit of an id: no hop behind this one */
 
 enum sp_protocol {
+	SP_PUB = 0x20,
+	SP_SUB = 0x21,
 	SP_REQ = 0x30,
 	SP_REP = 0x31,
 };
 
 enum sp_result {
 	SP_MORE,    /* all bytes are taken, and more are needed */
-	SP_MESSAGE, /* d->body holds a whole request, or answer */
+	SP_MESSAGE, /* d->body holds a whole request, answer or event */
 	SP_BAD,	    /* not what such a peer sends, or too large: there is nothing to expect from this stream any more */
 };
 

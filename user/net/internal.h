@@ -28,10 +28,6 @@ static inline void net_url_cleanup(nng_url **url)
 /* true for tls+tcp:// URLs. */
 bool net_url_is_tls(const char *url);
 
-/* A TLS configuration for one end; *out is released with nng_tls_config_free(). Servers need cert and key, clients need
- * ca: there is no TLS without authentication of the server. -EINVAL without them, or when a file holds no PEM. */
-must_use_ int net_tls_config(nng_tls_config **out, nng_tls_mode mode, const struct net_tls *tls);
-
 /* ---- tls_engine.c ---- */
 /* Makes OpenSSL nng's TLS. Before the first TLS listener or dialer is made; any number of times. */
 must_use_ int net_tls_engine(void);
@@ -42,31 +38,6 @@ must_use_ int net_tls_own_cert(nng_tls_config *config, const char *cert, const c
  * that was bound, to be freed by the caller. */
 must_use_ int net_listen(nng_socket s, const char *url, const struct net_tls *tls, char **bound_url, const char **why);
 
-/* Starts a dialer of nng's in the background. */
-must_use_ int net_dial(nng_socket s, const char *url, const struct net_tls *tls);
-
 /* Closes s and waits until no callback of it can run any more. false: nng did not end (a mistake of its own, see
  * close.c); then callbacks may still run, so what they use must stay: the caller leaks it. */
 must_use_ bool net_close(nng_socket s);
-
-/* What a socket receives, waiting for the thread that owns the loop. Never more than max_count messages or max_bytes
- * (and the message that passes it): then the inbox stops receiving until the reader has caught up, and the pressure
- * goes back to the peers through TCP. */
-struct inbox {
-	nng_socket socket;
-	nng_aio *aio;
-	int fd; /* eventfd: readable while messages wait, and after net_inbox_kick() */
-	size_t max_count, max_bytes;
-	pthread_mutex_t lock; /* all below */
-	nng_msg **ring;	      /* max_count places */
-	size_t head, count, bytes;
-	bool paused, closing;
-};
-
-must_use_ int net_inbox_init(struct inbox *in, nng_socket s, size_t max_count, size_t max_bytes);
-void net_inbox_start(struct inbox *in);
-/* The oldest message, owned by the caller, or NULL; then the eventfd is clear. */
-nng_msg *net_inbox_take(struct inbox *in);
-void net_inbox_kick(struct inbox *in);
-/* Ends receiving and frees what waits. Before nng_close(). Idempotent. */
-void net_inbox_fini(struct inbox *in);

@@ -13,8 +13,6 @@
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_PROBES 4
-#define RECONNECT_MIN_MS 100
-#define RECONNECT_MAX_MS 2000
 /* nng counts the protocol header (a request id for each hop) into the message size. */
 #define HEADER_SLACK 64u
 
@@ -139,27 +137,28 @@ static void config_cleanup(nng_tls_config **config)
 		nng_tls_config_free(*config);
 }
 
-int net_tls_config(nng_tls_config **out, nng_tls_mode mode, const struct net_tls *tls)
+/* Of a listener; *out is released with nng_tls_config_free(). -EINVAL without a certificate: there is no TLS without
+ * authentication of the server; or when a file holds no PEM. */
+static int listener_config(nng_tls_config **out, const struct net_tls *tls)
 {
 	cleanup_(config_cleanup) nng_tls_config *config = NULL;
 	nng_tls_auth_mode auth = NNG_TLS_AUTH_MODE_REQUIRED;
 	int r;
 
-	if (!tls || !tls->cert != !tls->key || (mode == NNG_TLS_MODE_CLIENT && !tls->ca) ||
-	    (mode == NNG_TLS_MODE_SERVER && !tls->cert) || (tls->require_peer_cert && !tls->ca))
+	if (!tls || !tls->cert || !tls->key || (tls->require_peer_cert && !tls->ca))
 		return -EINVAL;
-	if (mode == NNG_TLS_MODE_SERVER && !tls->require_peer_cert)
+	if (!tls->require_peer_cert)
 		auth = tls->ca ? NNG_TLS_AUTH_MODE_OPTIONAL : NNG_TLS_AUTH_MODE_NONE;
 	r = net_tls_engine();
 	if (r == 0)
-		r = net_error(nng_tls_config_alloc(&config, mode));
+		r = net_error(nng_tls_config_alloc(&config, NNG_TLS_MODE_SERVER));
 	if (r == 0)
 		r = net_error(nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3));
 	if (r == 0)
 		r = net_error(nng_tls_config_auth_mode(config, auth));
 	if (r == 0 && tls->ca)
 		r = net_error(nng_tls_config_ca_file(config, tls->ca));
-	if (r == 0 && tls->cert)
+	if (r == 0)
 		r = use_own_cert(config, tls);
 	if (r < 0)
 		return r;
@@ -195,7 +194,7 @@ static int start_listener(nng_listener l, const char *url, const struct net_tls 
 
 	if (net_url_is_tls(url)) {
 		nng_tls_config *config = NULL;
-		int r = net_tls_config(&config, NNG_TLS_MODE_SERVER, tls);
+		int r = listener_config(&config, tls);
 
 		if (r < 0) {
 			*why = "TLS needs a certificate, its key, and files that can be read";
@@ -235,50 +234,5 @@ int net_listen(nng_socket s, const char *url, const struct net_tls *tls, char **
 	r = start_listener(l, url, tls, bound, why);
 	if (r < 0)
 		nng_listener_close(l);
-	return r;
-}
-
-/* nng checks the server's name only if the configuration holds one; only its own default configuration takes it from
- * the URL. */
-static int use_server_name(nng_tls_config *config, const char *url, const struct net_tls *tls)
-{
-	cleanup_(net_url_cleanup) nng_url *parts = NULL;
-	int r = net_error(nng_url_parse(&parts, url));
-
-	if (r < 0)
-		return r;
-	return net_error(nng_tls_config_server_name(config, tls->server_name ? tls->server_name : parts->u_hostname));
-}
-
-int net_dial(nng_socket s, const char *url, const struct net_tls *tls)
-{
-	nng_dialer d;
-	int r = net_url_is_tls(url) ? net_tls_engine() : 0;
-
-	if (r == 0)
-		r = net_error(nng_dialer_create(&d, s, url));
-
-	if (r < 0)
-		return r;
-	if (net_url_is_tls(url)) {
-		nng_tls_config *config = NULL;
-
-		r = net_tls_config(&config, NNG_TLS_MODE_CLIENT, tls);
-		if (r == 0)
-			r = use_server_name(config, url, tls);
-		if (r == 0)
-			r = net_error(nng_dialer_set_ptr(d, NNG_OPT_TLS_CONFIG, config));
-		config_cleanup(&config);
-	}
-	if (r == 0)
-		r = net_error(nng_dialer_set_size(d, NNG_OPT_RECVMAXSZ, LIMIT_MESSAGE + HEADER_SLACK));
-	if (r == 0)
-		r = net_error(nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS));
-	if (r == 0)
-		r = net_error(nng_dialer_set_ms(d, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS));
-	if (r == 0)
-		r = net_error(nng_dialer_start(d, NNG_FLAG_NONBLOCK));
-	if (r < 0)
-		nng_dialer_close(d);
 	return r;
 }

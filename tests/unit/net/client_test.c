@@ -86,20 +86,6 @@ static void test_nng_req(void **state)
 
 /* --- peers that do not keep to it ---- */
 
-static int listener(char url[80])
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t n = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, n), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
-	snprintf(url, 80, "tcp://127.0.0.1:%u", ntohs(sa.sin_port));
-	return fd;
-}
-
 /* Lets the client do what it does until fd is readable; nothing is reported meanwhile. */
 static void run_until(struct net_client *c, int fd)
 {
@@ -181,7 +167,7 @@ static void test_bad_peers(void **state)
 	struct net_client *c;
 	struct heard h;
 	char url[80];
-	int listening = listener(url), fd;
+	int listening = bare_listener(url), fd;
 
 	(void)state;
 	c = new_client(url, NULL);
@@ -229,7 +215,7 @@ static void test_largest_answer(void **state)
 	struct net_client *c;
 	struct heard h;
 	char url[80];
-	int listening = listener(url), fd;
+	int listening = bare_listener(url), fd;
 
 	(void)state;
 	assert_non_null(answer);

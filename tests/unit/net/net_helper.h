@@ -2,11 +2,13 @@
 /* Waiting with a limit that only a broken program reaches. */
 #pragma once
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -108,6 +110,21 @@ static inline void exchange(struct net_client *c, struct net_server *s, const ch
 	assert_int_equal(done.slot, NET_SLOT_EVIDENCE);
 	assert_int_equal(done.status, 0);
 	assert_bytes(done.message, answer);
+}
+
+/* A bare socket that listens; its address as a URL. */
+static inline int bare_listener(char url[80])
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	snprintf(url, 80, "tcp://127.0.0.1:%u", ntohs(sa.sin_port));
+	return fd;
 }
 
 static inline void temp_dir(char path[64])

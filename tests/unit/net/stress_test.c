@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Many threads at once, for VARIANT=tsan; and the limits of the inbox. */
-#include "net/internal.h"
-
-#include <nng/protocol/pipeline0/pull.h>
-#include <nng/protocol/pipeline0/push.h>
+/* Many threads at once, for VARIANT=tsan. */
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "unit/net/net_helper.h"
@@ -14,7 +11,6 @@
 static char url[80];
 static atomic_bool stop;
 static atomic_uint failures;
-
 
 /* Answers, holds some requests for a while and answers them out of order, drops a few. */
 static void *serve(void *arg)
@@ -145,95 +141,9 @@ static void test_lifetimes(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
-static size_t waiting(struct inbox *in)
-{
-	size_t n;
-
-	pthread_mutex_lock(&in->lock);
-	n = in->count;
-	pthread_mutex_unlock(&in->lock);
-	return n;
-}
-
-static bool is_paused(struct inbox *in)
-{
-	bool paused;
-
-	pthread_mutex_lock(&in->lock);
-	paused = in->paused;
-	pthread_mutex_unlock(&in->lock);
-	return paused;
-}
-
-static void push(nng_socket s, size_t size)
-{
-	nng_msg *m;
-
-	assert_int_equal(nng_msg_alloc(&m, size), 0);
-	assert_int_equal(nng_sendmsg(s, m, 0), 0);
-}
-
-/* The inbox takes what it may, then no more until it is half empty; nothing is lost. */
-static void inbox_limit(size_t max_count, size_t max_bytes, size_t size, size_t expected)
-{
-	nng_socket from, to;
-	struct inbox in;
-	nng_msg *m;
-
-	assert_int_equal(nng_push0_open(&from), 0);
-	assert_int_equal(nng_pull0_open(&to), 0);
-	assert_int_equal(nng_socket_set_int(from, NNG_OPT_SENDBUF, 100), 0);
-	assert_int_equal(nng_listen(to, "inproc://inbox", NULL, 0), 0);
-	assert_int_equal(nng_dial(from, "inproc://inbox", NULL, 0), 0);
-	assert_int_equal(net_inbox_init(&in, to, max_count, max_bytes), 0);
-	net_inbox_start(&in);
-	for (size_t i = 0; i < 3 * expected; i++)
-		push(from, size);
-	while (!is_paused(&in))
-		usleep(1000);
-	assert_int_equal(waiting(&in), expected);
-	for (size_t i = 0; i < expected / 2 - 1; i++) {
-		m = net_inbox_take(&in);
-		assert_non_null(m);
-		nng_msg_free(m);
-		assert_true(is_paused(&in));
-	}
-	for (size_t i = expected / 2 - 1; i < 3 * expected; i++) {
-		while (!(m = net_inbox_take(&in)))
-			assert_true(is_readable(in.fd, PATIENCE_MS));
-		assert_int_equal(nng_msg_len(m), size);
-		nng_msg_free(m);
-		assert_true(waiting(&in) <= expected);
-	}
-	assert_null(net_inbox_take(&in));
-	assert_false(is_readable(in.fd, 0));
-	push(from, size); /* left in the inbox: freed with it */
-	assert_true(is_readable(in.fd, PATIENCE_MS));
-	net_inbox_fini(&in);
-	net_inbox_fini(&in);
-	nng_close(from);
-	nng_close(to);
-}
-
-static void test_inbox_count(void **state)
-{
-	(void)state;
-	inbox_limit(8, 1u << 20, 10, 8);
-}
-
-static void test_inbox_bytes(void **state)
-{
-	(void)state;
-	inbox_limit(100, 800, 100, 8);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* first: they close nng sockets themselves, and what follows can leave nng's one thread that takes connections
-		 * down waiting for ever (docs/adr/0008-nng-close.md), for the whole process */
-		cmocka_unit_test(test_inbox_count),
-		cmocka_unit_test(test_inbox_bytes),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_lifetimes),
 	};
