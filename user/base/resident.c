@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define GIVE_BACK_FROM (256 << 10)
+
 /* Relocations in code (DT_TEXTREL) make private copies of its pages, which must not be dropped. */
 static bool relocates_code(const struct dl_phdr_info *info)
 {
@@ -50,4 +52,10 @@ void resident_trim(void)
 
 	(void)malloc_trim(0);
 	(void)dl_iterate_phdr(trim_object, &page);
+}
+
+void resident_give_back(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, GIVE_BACK_FROM);
+	(void)mallopt(M_TRIM_THRESHOLD, GIVE_BACK_FROM);
 }

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/resident.h"
 #include "collector/pipeline.h"
 
 static int run(const struct collector_options *o)
@@ -29,6 +30,7 @@ int main(int argc, char **argv)
 	int r = collector_options_load(&o, argc, argv, &text), status = 1;
 	const char *shown = writer_cstr(&text);
 
+	resident_give_back();
 	signal(SIGPIPE, SIG_IGN); /* TLS writes with write(); a connection that is gone shows as an error */
 
 	switch (r) {

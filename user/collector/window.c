@@ -5,7 +5,9 @@
 #include "imastream/limits.h"
 
 #define OFFSETS_INITIAL 256u
-#define SHRINK_ABOVE (1u << 20) /* an empty window larger than this gives its memory back */
+/* Memory larger than this is given back when it is mostly empty: a verifier was away, and has caught up. */
+#define SHRINK_ABOVE (512u << 10)
+#define SHRINK_OFFSETS_ABOVE 4096u
 
 struct record {
 	uint64_t arrived_us, measured_us;
@@ -98,11 +100,11 @@ static size_t find_room(const struct window *w, size_t n)
 	return head - w->tail >= n ? w->tail : SIZE_MAX; /* tail == head and not empty: full */
 }
 
-/* Doubles the memory and lays the records out in order. */
-static int grow_memory(struct window *w)
+/* Other memory, of this size, with the records laid out in order. */
+static int move_memory(struct window *w, size_t cap)
 {
-	size_t cap = w->cap * 2, at = 0;
 	uint8_t *memory = malloc(cap);
+	size_t at = 0;
 
 	if (!memory)
 		return -ENOMEM;
@@ -120,9 +122,8 @@ static int grow_memory(struct window *w)
 	return 0;
 }
 
-static int grow_offsets(struct window *w)
+static int move_offsets(struct window *w, size_t cap)
 {
-	size_t cap = w->offsets_cap * 2;
 	uint32_t *offsets = calloc(cap, sizeof(*offsets));
 
 	if (!offsets)
@@ -145,13 +146,13 @@ int window_add(struct window *w, const struct item *item)
 	if (e->data.n > LIMIT_ENTRY_DATA || e->name.n > LIMIT_TEMPLATE_NAME || n > w->max)
 		return -EMSGSIZE;
 	if (w->end - w->start == w->offsets_cap) {
-		int err = grow_offsets(w);
+		int err = move_offsets(w, 2 * w->offsets_cap);
 
 		if (err < 0)
 			return err;
 	}
 	while ((at = find_room(w, n)) == SIZE_MAX) {
-		int err = w->cap < w->max ? grow_memory(w) : 0;
+		int err = w->cap < w->max ? move_memory(w, 2 * w->cap) : 0;
 
 		if (err < 0)
 			return err;
@@ -225,17 +226,18 @@ size_t window_bytes_from(const struct window *w, uint64_t index)
 	return w->tail > from ? w->tail - from : w->cap - from + w->tail;
 }
 
+/* What does not work out now is tried again with the next release. */
+static void shrink(struct window *w)
+{
+	if (w->cap > SHRINK_ABOVE && w->used <= w->cap / 8)
+		(void)!move_memory(w, w->start == w->end ? WINDOW_BYTES_INITIAL : w->cap / 4);
+	if (w->offsets_cap > SHRINK_OFFSETS_ABOVE && w->end - w->start <= w->offsets_cap / 8)
+		(void)!move_offsets(w, w->start == w->end ? OFFSETS_INITIAL : w->offsets_cap / 4);
+}
+
 void window_release(struct window *w, uint64_t index)
 {
-	uint8_t *smaller;
-
 	while (w->start < index && w->start < w->end)
 		drop_oldest(w);
-	if (w->start != w->end || w->cap <= SHRINK_ABOVE)
-		return;
-	smaller = realloc(w->memory, WINDOW_BYTES_INITIAL);
-	if (!smaller)
-		return;
-	w->memory = smaller;
-	w->cap = WINDOW_BYTES_INITIAL;
+	shrink(w);
 }

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "lib/test.h"
 
-static unsigned long file_pages_kib(void)
+static unsigned long status_kib(const char *key)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	unsigned long kib = 0;
@@ -14,8 +14,8 @@ static unsigned long file_pages_kib(void)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, "RssFile:", 8) == 0)
-			kib = strtoul(line + 8, NULL, 10);
+		if (strncmp(line, key, strlen(key)) == 0)
+			kib = strtoul(line + strlen(key), NULL, 10);
 	fclose(f);
 	return kib;
 }
@@ -41,16 +41,44 @@ static void code_and_data_are_as_before(void **state unused_)
 
 static void pages_are_given_back(void **state unused_)
 {
-	unsigned long before = file_pages_kib();
+	unsigned long before = status_kib("RssFile:");
 
 	resident_trim();
-	assert_true(file_pages_kib() < before);
+	assert_true(status_kib("RssFile:") < before);
 }
+
+#ifdef TEST_LIBC_MALLOC
+/* A large block that is freed and had again, and small ones that stay behind it: glibc's own way keeps it. */
+static void large_blocks_are_given_back(void **state unused_)
+{
+	unsigned long before;
+	void *small[64];
+
+	resident_give_back();
+	before = status_kib("RssAnon:");
+	for (size_t i = 0; i < ARRAY_SIZE(small); i++) {
+		uint8_t *large = malloc(8u << 20);
+
+		assert_non_null(large);
+		memset(large, 1, 8u << 20);
+		small[i] = malloc(100);
+		assert_non_null(small[i]);
+		assert_true(status_kib("RssAnon:") >= before + (7u << 10));
+		free(large);
+	}
+	assert_true(status_kib("RssAnon:") < before + 512);
+	for (size_t i = 0; i < ARRAY_SIZE(small); i++)
+		free(small[i]);
+}
+#endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_are_given_back),
+#ifdef TEST_LIBC_MALLOC
+		cmocka_unit_test(large_blocks_are_given_back),
+#endif
 		cmocka_unit_test(code_and_data_are_as_before),
 	};
 

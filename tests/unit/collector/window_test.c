@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <malloc.h>
+
 #include "lib/test.h"
 
+#include "base/resident.h"
 #include "collector/window.h"
 #include "imastream/limits.h"
 
@@ -142,6 +145,35 @@ static void shrinks_when_empty(void **state unused_)
 		check(w, i, size_of(i));
 }
 
+#ifdef TEST_LIBC_MALLOC
+/* While entries come without a pause, and the window is never empty. */
+static void shrinks_when_nearly_empty(void **state unused_)
+{
+	cleanup_window_ struct window *w = NULL;
+	struct item item;
+	size_t before, full;
+	uint64_t n = 0;
+
+	resident_give_back();
+	assert_int_equal(window_new(&w, LIMIT_WINDOW_BYTES), 0);
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	for (; window_start(w) == 0; n++) {
+		item = make(n, size_of(n));
+		assert_int_equal(window_add(w, &item), 0);
+	}
+	full = mallinfo2().uordblks + mallinfo2().hblkhd;
+	assert_true(full >= before + LIMIT_WINDOW_BYTES / 2);
+	for (uint64_t end = n + 3000; n < end; n++) {
+		item = make(n, size_of(n));
+		assert_int_equal(window_add(w, &item), 0);
+		window_release(w, n - 20);
+		for (uint64_t i = window_start(w); i <= n; i++)
+			check(w, i, size_of(i));
+	}
+	assert_true(mallinfo2().uordblks + mallinfo2().hblkhd <= before + (600u << 10));
+}
+#endif
+
 static void limits(void **state unused_)
 {
 	cleanup_window_ struct window *w = NULL, *small = NULL;
@@ -183,6 +215,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_what_fits),   cmocka_unit_test(oldest_fall_out), cmocka_unit_test(release_and_go_on),
 		cmocka_unit_test(shrinks_when_empty), cmocka_unit_test(limits),
+#ifdef TEST_LIBC_MALLOC
+		cmocka_unit_test(shrinks_when_nearly_empty),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
