@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from stream import BIN, SLOW, Collector, Failure, Scenarios, Verifier, wait_for  # noqa: E402
@@ -89,6 +91,27 @@ def watch(b):
     expect("findings", found, {(n, reason) for n, (_, reason) in b.workload.planted.items()})
 
 
+def watch_in_silence(b):
+    """A watcher that was connected, and has had nothing to show yet, waits for a publisher that is started again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        p = subprocess.Popen([BIN + "/imastream", "watch", "--events", "tcp://127.0.0.1:%d" % listener.getsockname()[1],
+                              "--connect-timeout", "1s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        said = []
+        threading.Thread(target=lambda: said.extend(p.stderr), daemon=True).start()
+        listener.settimeout(30)
+        try:
+            for n in (1, 2):
+                with listener.accept()[0] as s:
+                    s.sendall(b"\0SP\0\0\x20\0\0")  # a publisher's hello, and nothing after it
+                    wait_for("connected", lambda: sum("connected" in x for x in said) == n)
+                    time.sleep(1.1)  # longer than it would wait for one that was never there
+                wait_for("that it is lost", lambda: sum("lost" in x for x in said) == n)
+            expect("still there", p.poll(), None)
+        finally:
+            p.kill()
+            p.wait()
+
+
 def watch_count(b):
     v = Verifier(b)
     b.write(1)
@@ -144,6 +167,7 @@ def other_policy(b):
 s = Scenarios()
 s.run("status: screen and exit codes", exit_codes)
 s.run("watch sees every finding, over a restart of the verifier", watch)
+s.run("watch that has shown nothing, over a restart", watch_in_silence)
 s.run("watch --count", watch_count)
 s.run("another policy judges again", other_policy)
 s.done()

@@ -2,11 +2,6 @@
 /* What every cmocka program includes, in the order that cmocka wants. */
 #pragma once
 
-/* Sanitizers bring allocators of their own, which keep what is freed. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define TEST_LIBC_MALLOC
-#endif
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "lib/allocator.h"
 #include "base/buf.h"
 #include "base/common.h"
 

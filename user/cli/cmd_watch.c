@@ -93,7 +93,7 @@ static int watch_live(struct watch *w)
 	cleanup_(sub_cleanup) struct net_sub *sub = NULL;
 	struct net_tls tls = { .ca = w->ca, .cert = w->cert, .key = w->key };
 	uint64_t deadline = clock_mono_us() + w->wait_us;
-	bool connected = false;
+	bool connected = false, ever = false;
 	int r = net_sub_new(&sub, w->url, &tls);
 
 	if (r < 0)
@@ -112,10 +112,11 @@ static int watch_live(struct watch *w)
 		}
 		if (net_sub_connected(sub) != connected) {
 			connected = !connected;
+			ever = true;
 			fprintf(stderr, connected ? "imastream watch: connected to %s\n" :
 						    "imastream watch: lost %s, trying again\n", w->url);
 		}
-		if (!connected && w->shown == 0 && clock_mono_us() > deadline)
+		if (!ever && clock_mono_us() > deadline)
 			return cli_fail(EXIT_CODE_UNREACHABLE, "watch",
 					"no verifier publishes at %s; give its --publish address with --events", w->url);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/connection.h"
 
+#include <assert.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
@@ -54,6 +55,8 @@ static void stop_lookup(struct connection *c)
 
 void connection_hang_up(struct connection *c)
 {
+	if (c->stage == CONNECTION_OPEN && clock_mono_us() - c->open_us >= RECONNECT_MAX_MS * 1000u)
+		connection_good(c);
 	stop_lookup(c);
 	drop_stream(c);
 	rest(c);
@@ -72,6 +75,7 @@ int connection_send(struct connection *c, struct bytes frame)
 
 void connection_adopt(struct connection *c, struct writer frame)
 {
+	assert(c->loose.n == 0);
 	c->loose = frame;
 }
 
@@ -104,8 +108,10 @@ static int feed(struct connection *c, struct bytes b)
 			r = c->side->message(c->owner);
 		if (r < 0)
 			return r;
-		if (c->stage == CONNECTION_GREETING && c->in.greeted)
+		if (c->stage == CONNECTION_GREETING && c->in.greeted) {
 			c->stage = CONNECTION_OPEN;
+			c->open_us = clock_mono_us();
+		}
 	}
 	return 0;
 }

@@ -17,7 +17,8 @@ enum connection_stage { /* in this order; there is a stream from CONNECTING on *
 	CONNECTION_OPEN,
 };
 
-/* What is said on it; all but `message` may be NULL. `owner` is the argument of connection_init(). */
+/* What is said on it; all but `message` may be NULL. `owner` is the argument of connection_init(). None of these may turn or hang up:
+ * what they return does. */
 struct connection_side {
 	enum sp_protocol own, peer;
 	/* One has come, in connection.in: sp_take() it. Negative errno: there is nothing to expect from this peer. */
@@ -40,6 +41,7 @@ struct connection {
 	enum connection_stage stage;
 	uint64_t retry_us;    /* RESTING */
 	uint64_t patience_us; /* the others but OPEN: then we give up */
+	uint64_t open_us;     /* OPEN since */
 	unsigned int backoff_ms;
 	struct dialer dialer;
 	struct client_tls tls; /* when dialer.tls */
@@ -64,7 +66,7 @@ void connection_arm(struct connection *c);
 void connection_push(struct connection *c);
 /* For side->push, the same bytes until all of them are gone. 1: all are sent; 0: later; negative errno. */
 must_use_ int connection_send(struct connection *c, struct bytes frame);
-/* Takes over what connection_send() has begun: it must be sent whole. TLS may have begun although no byte is gone. */
+/* Takes over what connection_send() has begun, in side->push or since: it must be sent whole. TLS may have begun although no byte is gone. */
 void connection_adopt(struct connection *c, struct writer frame);
 /* The peer is one of ours: the next time after a failure we need not wait long. */
 void connection_good(struct connection *c);

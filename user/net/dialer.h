@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a URL to a connected stream socket, never blocking: the address is tried again each time, and a name is looked up again,
- * on a thread of its own. Any number of addresses behind a name, one after the other. Only client.c uses it. */
+ * on a thread of its own. Any number of addresses behind a name, one after the other. Only connection.c uses it. */
 #pragma once
 
 #include <netdb.h>

@@ -97,6 +97,8 @@ must_use_ int net_pub_new(struct net_pub **out, const char *url, const struct ne
 void net_pub_free(struct net_pub **p);
 const char *net_pub_url(const struct net_pub *p);
 void net_pub_send(struct net_pub *p, struct bytes message); /* never blocks; slow subscribers lose, counted by nng */
+/* The SUB side. As a client, it works only within net_sub_next(), which must be called when net_sub_fd() is readable, until it says
+ * false. Connected: as net_client_connected(), and it changes only there. TLS needs SIGPIPE ignored. */
 struct net_sub;
 must_use_ int net_sub_new(struct net_sub **out, const char *url, const struct net_tls *tls);
 void net_sub_free(struct net_sub **s);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The SUB side. A publisher sends all that it has to everybody; a subscriber that takes nothing makes it wait, and lose, no more
- * than TCP's buffers hold: what comes is read only when all that came before has been taken. */
+/* The SUB side. A publisher sends all that it has to everybody, and drops what a subscriber does not take. What comes is read only
+ * when all that came before has been taken: the rest stays in the socket. */
 #include "net/connection.h"
 #include "net/internal.h"
 
