@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The client's own side of the protocol: with nng at the other end, and with peers that do not keep to it. */
+#include "base/clock.h"
 #include "net/internal.h"
 
 #include <arpa/inet.h>
@@ -206,6 +207,27 @@ static void test_bad_peers(void **state)
 	net_client_free(&c);
 }
 
+/* One that takes the connection and the request, and does not even say hello, is given up after ten seconds; not before. */
+static void test_silent_peer(void **state)
+{
+	struct net_client *c;
+	struct heard h;
+	char url[80];
+	int listening = bare_listener(url), fd;
+	uint64_t began;
+
+	(void)state;
+	c = new_client(url, NULL);
+	assert_int_equal(net_client_request(c, NET_SLOT_EVIDENCE, text("question"), 0), 0);
+	fd = hear(c, listening, &h);
+	began = clock_mono_us();
+	expect_hang_up(c, &fd, listening);
+	assert_true(clock_mono_us() - began >= 9000000);
+	close(fd);
+	close(listening);
+	net_client_free(&c);
+}
+
 /* An answer of the largest size, and of one byte more. */
 static void test_largest_answer(void **state)
 {
@@ -347,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_nng_rep),
 		cmocka_unit_test(test_nng_req),
 		cmocka_unit_test(test_bad_peers),
+		cmocka_unit_test(test_silent_peer),
 		cmocka_unit_test(test_largest_answer),
 		cmocka_unit_test(test_ends_as_it_begins),
 		cmocka_unit_test(test_names),
