@@ -130,8 +130,8 @@ static void prepare(struct subject *s)
 	tpm_attester_id((struct bytes){ 0 }, s->session.ak.name, s->attester.id);
 	s->session.boot = boot_new(1, HASH_SHA256, REPLAY_NATIVE);
 	s->session.boot_pcrs = calloc(PCR, DIGEST);
-	bench_need(s->session.boot && s->session.boot_pcrs, "memory");
-	replay_init(&s->session.boot->replay, HASH_SHA256, REPLAY_NATIVE, 0);
+	bench_need(s->session.boot && s->session.boot_pcrs &&
+			   replay_init(&s->session.boot->replay, HASH_SHA256, REPLAY_NATIVE, 0) == 0, "memory");
 	s->session.boot->reset_count = s->tpm.resets;
 	for (unsigned int i = 0; i < PCR; i++)
 		bytes_copy(s->session.boot_pcrs + (size_t)i * DIGEST, s->tpm.pcr[i], DIGEST);

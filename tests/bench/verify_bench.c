@@ -144,8 +144,7 @@ static void from_blocks(struct subject *s, const struct writer *blocks)
 	const bool *listed;
 	size_t found = 0;
 
-	bench_need(boot && wire_unpack_new(&unpack) == 0, "a boot");
-	replay_init(&boot->replay, HASH_SHA256, REPLAY_NATIVE, 0);
+	bench_need(boot && wire_unpack_new(&unpack) == 0 && replay_init(&boot->replay, HASH_SHA256, REPLAY_NATIVE, 0) == 0, "a boot");
 	while (reader_left(&r)) {
 		struct bytes block = read_bytes(&r, read_u32le(&r));
 

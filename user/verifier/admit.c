@@ -107,14 +107,6 @@ static int reject_other_identity(struct pipeline *p, struct exchange *ex, const 
 	return reject_hello(p, ex, h, reason, detail, RETRY_LATER_MS);
 }
 
-static void set_text(char *dst, size_t size, struct bytes text)
-{
-	size_t n = MIN(text.n, size - 1);
-
-	bytes_copy(dst, text.p, n);
-	dst[n] = 0;
-}
-
 static void attester_cleanup(struct attester **a)
 {
 	attester_free(a);
@@ -165,7 +157,8 @@ static int tell_enrolled(struct pipeline *p, struct attester *a, const struct en
 static int enrol(struct pipeline *p, const struct wire_hello *h, const struct hello_facts *facts,
 		 const struct enrol_decision *d, struct attester **out)
 {
-	cleanup_(attester_cleanup) struct attester *a = calloc(1, sizeof(*a));
+	cleanup_(attester_cleanup) struct attester *a =
+		attester_new(d->label ? text_view(d->label) : h->label, (struct bytes){ NULL, 0 });
 	struct enrol_record record = { .ak_public = h->ak_public, .ek_public = h->ek_public, .how = d->how,
 				       .cert = cert_of(&d->cert) };
 	struct attester *enrolled = a;
@@ -178,7 +171,6 @@ static int enrol(struct pipeline *p, const struct wire_hello *h, const struct he
 	a->status = d->answer == ENROL_SAY_WAIT ? ENROL_PENDING : ENROL_ENROLLED;
 	a->enrolled_real = a->changed_real = p->now.real;
 	a->label_given = d->label != NULL;
-	set_text(a->label, sizeof(a->label), d->label ? text_view(d->label) : h->label);
 	rejudge_basis(p, a, a->judged); /* nothing of it was judged by other rules */
 	a->state = verdict_state(a, &a->state_reason);
 	r = fleet_enrol(&p->fleet, &a, &record);
@@ -321,15 +313,19 @@ int pipeline_drop_claim(struct pipeline *p, struct attester *a)
 static int announce(const struct wire_hello *h, enum hash_alg bank, struct boot **out)
 {
 	struct boot *b = boot_new(0, bank, REPLAY_UNDECIDED);
+	int r;
 
 	if (!b)
 		return -ENOMEM;
 	b->reset_count = h->reset_count;
 	b->restart_count = h->restart_count;
 	b->loaded = true;
-	replay_init(&b->replay, bank, REPLAY_UNDECIDED, 0);
-	replay_save(&b->replay, &b->proven_values);
-	if (writer_status(&b->proven_values) < 0) {
+	r = replay_init(&b->replay, bank, REPLAY_UNDECIDED, 0);
+	if (r == 0) {
+		replay_save(&b->replay, &b->proven_values);
+		r = writer_status(&b->proven_values);
+	}
+	if (r < 0) {
 		boot_free(&b);
 		return -ENOMEM;
 	}

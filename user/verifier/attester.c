@@ -62,10 +62,29 @@ void session_free(struct session **s)
 	ak_clear(&old->ak);
 	free(old->boot_pcrs);
 	free(old->kernel);
+	free(old->drops);
 	if (old->owns_boot)
 		boot_free(&old->boot);
 	explicit_bzero(old->nonce, sizeof(old->nonce));
 	free(old);
+}
+
+static char *text_of(struct bytes b)
+{
+	return b.n ? strndup((const char *)b.p, MIN(b.n, (size_t)LIMIT_LABEL)) : strdup("");
+}
+
+struct attester *attester_new(struct bytes label, struct bytes kernel)
+{
+	struct attester *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->label = text_of(label);
+	a->kernel = text_of(kernel);
+	if (!a->label || !a->kernel)
+		attester_free(&a);
+	return a;
 }
 
 void attester_free(struct attester **a)
@@ -77,6 +96,9 @@ void attester_free(struct attester **a)
 	session_free(&old->session);
 	for (size_t i = 0; i < old->n_pending; i++)
 		session_free(&old->pending[i]);
+	free(old->pending);
+	free(old->label);
+	free(old->kernel);
 	boot_free(&old->boot);
 	boot_free(&old->claimed);
 	free(old);

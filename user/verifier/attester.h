@@ -56,6 +56,7 @@ struct boot {
 	struct learned *learned; /* keys learned from its list; NULL: none */
 };
 
+#define OLD_NONCE_SIZE 8u /* of a nonce, what tells it apart: which of two reasons is told depends on it, nothing else */
 /* An honest host may be in the middle of a quote over any nonce that was the newest since its last QUOTE came in: the answer
  * to that one, one that a heartbeat gave (rounds.c gives no second one before a QUOTE comes in), one that a newcomer's HELLO
  * brought about (takeover.c), and one from before that crossed the answer on its way. */
@@ -93,8 +94,9 @@ struct session {
 	uint32_t flags, support;
 	uint64_t since_real;
 	uint32_t reference_told; /* number of the reference set that it was told of last; 0: none */
-	uint64_t drops[WIRE_DROP_COUNT], extend_failures;
-	size_t n_drops;
+	uint64_t *drops;	 /* WIRE_DROP_COUNT; NULL: nothing was ever dropped */
+	size_t n_drops;		 /* as many were told */
+	uint64_t extend_failures;
 	uint64_t measured;	 /* entries that the kernel counted, as told last; 0: not told */
 	uint64_t kept_boot, kept_proven; /* what the newest of its quotes that is stored in its place proved; 0: none is */
 	uint64_t owed;		 /* as told by the newest accepted quote: they are here by the next one */
@@ -107,17 +109,12 @@ struct session {
 /* Refusals are told again after a while, each kind for itself: what anybody can bring about must not silence what a key has shown. */
 enum refused { REFUSED_HELLO, REFUSED_TRIMMED, REFUSED_DUPLICATE, REFUSALS };
 
-/* What its rows do not say, or not by the clock that does not jump. */
-struct attester_mark {
-	uint64_t deadline_mono, renewal, findings_told[SEVERITY_FAIL + 1];
-};
-
 struct attester {
 	uint8_t id[WIRE_DIGEST_SIZE];
 	uint8_t ak_name[34];
 	uint8_t ak_key[WIRE_DIGEST_SIZE], ek_key[WIRE_DIGEST_SIZE]; /* tpm_public_numbers() */
 	bool has_ek;
-	char label[LIMIT_LABEL + 1], kernel[LIMIT_LABEL + 1]; /* foreign bytes, NUL-terminated */
+	char *label, *kernel;	 /* foreign bytes, at most LIMIT_LABEL; never NULL */
 	bool label_given;	 /* by the operator when it was enrolled: only then the label may choose its policy */
 	uint64_t policy_of;	 /* pipeline_policy(): for which set of rules `policy` was looked up, 0: none */
 	size_t policy;		 /* place of its policy + 1; 0: none */
@@ -132,10 +129,10 @@ struct attester {
 	struct session *session; /* in use: it has shown its key */
 	/* Opened by HELLO, take over with their first good QUOTE: until then anybody who knows the public key could have sent
 	 * it, and they change nothing. One for each connection, so that nobody can take away another one's; oldest first. */
-	struct session *pending[LIMIT_PENDING_SESSIONS];
-	size_t n_pending;
+	struct session **pending;
+	size_t n_pending;	 /* at most LIMIT_PENDING_SESSIONS */
 	uint8_t old_session[WIRE_SESSION_SIZE]; /* replaced last */
-	uint8_t old_nonce[SESSION_NONCES][WIRE_NONCE_SIZE];
+	uint8_t old_nonce[SESSION_NONCES][OLD_NONCE_SIZE];
 	bool has_old, has_old_nonces; /* the id is still in the map; the nonces are filled */
 	enum wire_state state;	 /* as last told */
 	enum reason state_reason;
@@ -150,11 +147,9 @@ struct attester {
 	uint8_t saved[WIRE_DIGEST_SIZE]; /* hash over what its rows say, but what each quote changes; zeros: not known */
 	uint64_t saved_quotes, saved_deadline; /* of that, what is stored, in its rows or in a renewal */
 	uint64_t renewal; /* its newest; 0: none since start */
-	struct attester_mark settled, written; /* what is stored, without and with the open transaction */
 	uint64_t due_mono;	 /* deadline.c: next time to look at it */
 	size_t due_slot;	 /* deadline.c: place in the heap + 1; 0: not in it */
-	bool touched, unsaved;	 /* changed by the transaction that is open; since fleet_save_touched() */
-	struct attester *touched_next, *unsaved_next;
+	size_t touched_slot;	 /* fleet.c: place among what the open transaction changed + 1; 0: not in it */
 };
 
 /* NULL: no memory. */
@@ -166,6 +161,8 @@ void boot_fit(struct boot *b);
 struct bytes boot_value(const struct boot *b, unsigned int pcr);
 /* Wipes; the held WAIT must have been answered or dropped. */
 void session_free(struct session **s);
+/* Both texts are cut at LIMIT_LABEL and at a NUL. NULL: no memory. */
+struct attester *attester_new(struct bytes label, struct bytes kernel);
 void attester_free(struct attester **a);
 /* The boot that the session is on, else the newest confirmed one; NULL before the first HELLO. */
 struct boot *attester_boot(const struct attester *a);

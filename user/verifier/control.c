@@ -93,7 +93,7 @@ static void write_session(struct json *j, const struct session *s)
 	jw_bool(j, "test_source", s && (s->flags & WIRE_HELLO_TEST_SOURCE));
 	jw_array(j, "drops");
 	for (size_t i = 0; s && i < s->n_drops; i++)
-		jw_u64(j, NULL, s->drops[i]);
+		jw_u64(j, NULL, s->drops ? s->drops[i] : 0);
 	jw_array_end(j);
 	jw_u64(j, "extend_failures", s ? s->extend_failures : 0);
 }

@@ -4,6 +4,8 @@
 #include "imastream/limits.h"
 #include "wire/batch.h"
 
+#define TOUCHED_FIRST_CAPACITY 64u
+
 int fleet_init(struct fleet *f, struct store *store, uint64_t seed)
 {
 	*f = (struct fleet){ .store = store };
@@ -25,6 +27,8 @@ void fleet_clear(struct fleet *f)
 	idmap_clear(&f->by_key);
 	idmap_clear(&f->by_session);
 	deadlines_clear(&f->deadlines);
+	free(TAKE_PTR(f->touched));
+	f->n_touched = f->n_unsaved = f->touched_capacity = 0;
 	wire_unpack_free(&f->unpack);
 	free(TAKE_PTR(f->batch));
 }
@@ -63,10 +67,32 @@ struct attester *fleet_by_key(const struct fleet *f, struct bytes tpmt_public)
 	return idmap_get(&f->by_key, key);
 }
 
+/* Room to touch n attesters. Only what is in use is copied: the rest takes no memory before it is used. */
+static int reserve_touched(struct fleet *f, size_t n)
+{
+	size_t wanted = f->touched_capacity ? f->touched_capacity : TOUCHED_FIRST_CAPACITY;
+	struct touched *larger;
+
+	if (n <= f->touched_capacity)
+		return 0;
+	while (wanted < n)
+		wanted *= 2;
+	larger = malloc(wanted * sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	bytes_copy(larger, f->touched, f->n_touched * sizeof(*larger));
+	free(f->touched);
+	f->touched = larger;
+	f->touched_capacity = wanted;
+	return 0;
+}
+
 static int fleet_insert(struct fleet *f, struct attester *a)
 {
 	int r = deadlines_reserve(&f->deadlines, f->by_id.count + 1);
 
+	if (r == 0)
+		r = reserve_touched(f, f->by_id.count + 1);
 	if (r == 0)
 		r = idmap_put(&f->by_id, a->id, a);
 	if (r < 0)
@@ -168,14 +194,6 @@ struct loading {
 	const struct instant *now;
 };
 
-static void copy_text(char *dst, size_t size, struct bytes text)
-{
-	size_t n = MIN(text.n, size - 1);
-
-	bytes_copy(dst, text.p, n);
-	dst[n] = 0;
-}
-
 /* What is left of the time to a stored deadline, on the clock that does not jump. The wall clock may have been set back since
  * it was stored: silence does not become longer by that than the rules allow. */
 static uint64_t mono_of(const struct fleet *f, uint64_t real, const struct instant *now)
@@ -188,7 +206,7 @@ static uint64_t mono_of(const struct fleet *f, uint64_t real, const struct insta
 /* A deadline that is stored. */
 static void set_deadline_mono(struct fleet *f, struct attester *a, uint64_t mono)
 {
-	a->deadline_mono = a->settled.deadline_mono = a->written.deadline_mono = mono;
+	a->deadline_mono = mono;
 	if (!a->stale && mono && a->status == ENROL_ENROLLED)
 		deadlines_set(&f->deadlines, a, mono);
 }
@@ -202,15 +220,13 @@ void fleet_set_deadline(struct fleet *f, struct attester *a, uint64_t deadline_r
 static int attester_from_row(void *user, const struct attester_row *row)
 {
 	const struct loading *l = user;
-	cleanup_(attester_cleanup) struct attester *a = calloc(1, sizeof(*a));
+	cleanup_(attester_cleanup) struct attester *a = attester_new(row->label, row->kernel);
 	int r = 0;
 
 	if (!a)
 		return -ENOMEM;
 	bytes_copy(a->id, row->id, sizeof(a->id));
 	bytes_copy(a->ak_name, row->ak_name, sizeof(a->ak_name));
-	copy_text(a->label, sizeof(a->label), row->label);
-	copy_text(a->kernel, sizeof(a->kernel), row->kernel);
 	if (row->status > ENROL_REVOKED || !take_keys(a, row->ak_public, row->ek_public))
 		return -EBADMSG;
 	a->status = (enum enrol_status)row->status;
@@ -294,33 +310,42 @@ void fleet_forget(struct fleet *f, struct attester **a)
 	attester_free(a);
 }
 
-void fleet_touch(struct fleet *f, struct attester *a)
+static struct attester_mark mark_of(const struct attester *a)
 {
-	if (!a->touched) {
-		a->touched = true;
-		a->touched_next = f->touched;
-		f->touched = a;
-	}
-	if (!a->unsaved) {
-		a->unsaved = true;
-		a->unsaved_next = f->unsaved;
-		f->unsaved = a;
-	}
+	struct attester_mark m = { .deadline_mono = a->deadline_mono, .renewal = a->renewal };
+
+	bytes_copy(m.findings_told, a->findings_told, sizeof(m.findings_told));
+	return m;
 }
 
+void fleet_touch(struct fleet *f, struct attester *a)
+{
+	struct touched *t;
+
+	if (!a->touched_slot) {
+		a->touched_slot = ++f->n_touched;
+		f->touched[a->touched_slot - 1] = (struct touched){ .attester = a, .settled = mark_of(a), .written = mark_of(a) };
+	}
+	t = &f->touched[a->touched_slot - 1];
+	f->n_unsaved += !t->unsaved;
+	t->unsaved = true;
+}
+
+/* The newest stand last: of those that were saved before, few are looked at. */
 int fleet_save_touched(struct fleet *f)
 {
-	while (f->unsaved) {
-		struct attester *a = f->unsaved;
-		int r = fleet_save_one(f, a);
+	for (size_t i = f->n_touched; f->n_unsaved && i-- > 0;) {
+		struct touched *t = &f->touched[i];
+		int r;
 
+		if (!t->unsaved)
+			continue;
+		r = fleet_save_one(f, t->attester);
 		if (r < 0)
 			return r;
-		f->unsaved = TAKE_PTR(a->unsaved_next);
-		a->unsaved = false;
-		a->written.deadline_mono = a->deadline_mono;
-		a->written.renewal = a->renewal;
-		bytes_copy(a->written.findings_told, a->findings_told, sizeof(a->findings_told));
+		t->written = mark_of(t->attester);
+		t->unsaved = false;
+		f->n_unsaved--;
 	}
 	return 0;
 }
@@ -335,13 +360,9 @@ int fleet_save(struct fleet *f)
 void fleet_settle(struct fleet *f)
 {
 	f->renewals_committed = f->renewals;
-	while (f->touched) {
-		struct attester *a = f->touched;
-
-		f->touched = TAKE_PTR(a->touched_next);
-		a->touched = false;
-		a->settled = a->written;
-	}
+	while (f->n_touched)
+		f->touched[--f->n_touched].attester->touched_slot = 0;
+	f->n_unsaved = 0;
 }
 
 /* As the store has it, and what is marked; *out NULL: it does not have it. */
@@ -362,7 +383,6 @@ static int read_again(struct fleet *f, struct attester *a, struct attester_mark 
 		bytes_copy(a->findings_told, m.findings_told, sizeof(a->findings_told));
 		if (m.deadline_mono)
 			set_deadline_mono(f, a, m.deadline_mono); /* whatever the wall clock says by now */
-		a->settled = a->written = m;
 	}
 	*out = a;
 	return r;
@@ -373,47 +393,35 @@ int fleet_revert(struct fleet *f, const struct instant *now)
 	int ret = 0;
 
 	f->renewals = f->renewals_committed;
-	f->unsaved = NULL;
-	while (f->touched) {
-		struct attester *a = f->touched;
-		int r;
+	while (f->n_touched) {
+		struct touched *t = &f->touched[--f->n_touched];
+		struct attester *a;
+		int r = read_again(f, t->attester, t->settled, now, &a);
 
-		f->touched = TAKE_PTR(a->touched_next);
-		r = read_again(f, a, a->settled, now, &a);
 		ret = ret < 0 ? ret : r;
 	}
+	f->n_unsaved = 0;
 	return ret;
-}
-
-static void remove_touched(struct fleet *f, const struct attester *a)
-{
-	struct attester **at = &f->touched;
-
-	while (*at && *at != a)
-		at = &(*at)->touched_next;
-	if (*at)
-		*at = a->touched_next;
 }
 
 int fleet_revert_unsaved(struct fleet *f, const struct instant *now)
 {
 	int ret = 0;
 
-	while (f->unsaved) {
-		struct attester *a = f->unsaved;
-		struct attester_mark settled = a->settled;
+	for (size_t i = f->n_touched; f->n_unsaved && i-- > 0;) {
+		struct touched *t = &f->touched[i];
 		int r;
 
-		f->unsaved = TAKE_PTR(a->unsaved_next);
-		remove_touched(f, a);
-		r = read_again(f, a, a->written, now, &a);
-		ret = ret < 0 ? ret : r;
-		if (!a)
+		if (!t->unsaved)
 			continue;
-		a->settled = settled;
-		a->touched = true; /* by what was handled before, maybe: the transaction may still fail */
-		a->touched_next = f->touched;
-		f->touched = a;
+		t->unsaved = false;
+		f->n_unsaved--;
+		r = read_again(f, t->attester, t->written, now, &t->attester);
+		ret = ret < 0 ? ret : r;
+		if (!t->attester) /* the last one, which was looked at, takes its place */
+			*t = f->touched[--f->n_touched];
+		if (i < f->n_touched) /* touched by what was handled before, maybe: the transaction may still fail */
+			t->attester->touched_slot = i + 1;
 	}
 	return ret;
 }
@@ -443,10 +451,15 @@ enum session_kind fleet_by_session(const struct fleet *f, const uint8_t *id, str
 
 int fleet_open_session(struct fleet *f, struct attester *a, struct session **s, size_t at)
 {
+	struct session **more;
 	int r;
 
 	if (a->n_pending >= LIMIT_PENDING_SESSIONS || at > a->n_pending)
 		return -ENOSPC;
+	more = realloc(a->pending, (a->n_pending + 1) * sizeof(*more)); /* most have one, until it has shown its key */
+	if (!more)
+		return -ENOMEM;
+	a->pending = more;
 	r = idmap_put(&f->by_session, (*s)->id, a);
 	if (r < 0)
 		return r;
@@ -471,6 +484,8 @@ static void remove_pending(struct fleet *f, struct session *s)
 		return;
 	for (a->n_pending--; i < a->n_pending; i++)
 		a->pending[i] = a->pending[i + 1];
+	if (a->n_pending == 0)
+		free(TAKE_PTR(a->pending));
 	f->spare -= a->n_pending > 0;
 	s->pending = false;
 }
@@ -501,7 +516,7 @@ void fleet_close_session(struct fleet *f, struct attester *a, bool replaced)
 	a->has_old = false;
 	bytes_copy(a->old_session, s->id, sizeof(a->old_session));
 	for (size_t i = 0; i < SESSION_NONCES; i++)
-		bytes_copy(a->old_nonce[i], s->nonce[i].value, WIRE_NONCE_SIZE);
+		bytes_copy(a->old_nonce[i], s->nonce[i].value, OLD_NONCE_SIZE);
 	a->has_old_nonces = true;
 	a->has_old = replaced && idmap_put(&f->by_session, a->old_session, a) == 0;
 	session_free(&a->session);

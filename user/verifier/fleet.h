@@ -13,13 +13,26 @@ struct renewals {
 	uint64_t first, next;
 };
 
+/* What rows do not say of an attester, or not by the clock that does not jump. */
+struct attester_mark {
+	uint64_t deadline_mono, renewal, findings_told[SEVERITY_FAIL + 1];
+};
+
+/* An attester that the open transaction changed. */
+struct touched {
+	struct attester *attester;
+	struct attester_mark settled, written; /* as it is stored, without and with the open transaction */
+	bool unsaved; /* changed since fleet_save_touched() */
+};
+
 struct fleet {
 	struct store *store; /* borrowed */
 	struct renewals renewals, renewals_committed; /* with and without the open transaction */
 	struct idmap by_id, by_session;
 	struct idmap by_key; /* both keys of each attester, by their numbers: any number of public areas can be written of one */
 	struct deadlines deadlines;
-	struct attester *touched, *unsaved; /* unsaved: of these, what is not written yet */
+	struct touched *touched; /* room for all attesters, so that fleet_touch() cannot fail */
+	size_t n_touched, n_unsaved, touched_capacity;
 	uint64_t deadline_us; /* of the rules: no deadline is further away than that */
 	size_t sessions, spare; /* spare: of these, pending ones beyond the first of each attester */
 	struct wire_unpack *unpack;

@@ -59,8 +59,9 @@ int fleet_load_boot(struct fleet *f, struct attester *a, struct boot *b)
 	if (b->loaded)
 		return 0;
 	replay_clear(&b->replay);
-	replay_init(&b->replay, b->bank, b->form, b->proven);
-	r = f->store->ops->each_boot(f->store, a->id, b->number, load_base, &b->replay);
+	r = replay_init(&b->replay, b->bank, b->form, b->proven);
+	if (r == 0)
+		r = f->store->ops->each_boot(f->store, a->id, b->number, load_base, &b->replay);
 	if (r == 0) {
 		writer_reset(&b->proven_values);
 		replay_save(&b->replay, &b->proven_values);

@@ -197,11 +197,11 @@ static int on_entries(struct pipeline *p, struct exchange *ex, const struct wire
 		return r;
 	s->floor = MAX(s->floor, m->floor);
 	replay_forget(&s->boot->replay, m->floor);
-	s->n_drops = MIN(m->n_drops, ARRAY_SIZE(s->drops));
-	bytes_copy(s->drops, m->drops, s->n_drops * sizeof(*s->drops));
 	s->extend_failures = m->extend_failures;
 	s->measured = MAX(s->measured, m->measured);
-	r = pipeline_settle_state(p, s->attester, before, why);
+	r = session_keep_drops(s, m->drops, m->n_drops);
+	if (r == 0)
+		r = pipeline_settle_state(p, s->attester, before, why);
 	if (r < 0)
 		return r;
 	ack = ack_of(s, false, s->attester->state_reason);
@@ -284,7 +284,7 @@ static int prove(struct pipeline *p, struct session *s, const struct wire_quote 
 	b->matched = true;
 	b->proven = m->index;
 	b->unproven_bytes = 0;
-	bytes_copy(b->proven_pcr10, b->replay.track[b->form == REPLAY_PADDED].base.ten, hash_size(b->bank));
+	bytes_copy(b->proven_pcr10, b->replay.track[b->form == REPLAY_PADDED]->base.ten, hash_size(b->bank));
 	writer_reset(&b->proven_values);
 	replay_save(&b->replay, &b->proven_values);
 	a->last_quote_real = p->now.real;

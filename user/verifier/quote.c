@@ -24,7 +24,7 @@ static enum reason judge_nonce(struct session *s, const struct wire_quote *q, st
 	if (n)
 		return REASON_QUOTE_REPLAYED;
 	for (size_t i = 0; a->has_old_nonces && i < ARRAY_SIZE(a->old_nonce); i++)
-		if (CRYPTO_memcmp(a->old_nonce[i], q->nonce, WIRE_NONCE_SIZE) == 0)
+		if (CRYPTO_memcmp(a->old_nonce[i], q->nonce, OLD_NONCE_SIZE) == 0)
 			return REASON_QUOTE_SESSION;
 	return REASON_QUOTE_NONCE;
 }

@@ -102,7 +102,7 @@ static int load_row(void *user, const struct renewal_row *row)
 		return 0;
 	if (a->enrolled_real != row->enrolled_real || row->quotes < a->quotes)
 		return 0;
-	a->renewal = a->settled.renewal = a->written.renewal = row->seq;
+	a->renewal = row->seq;
 	if (a->boot && a->boot->number == row->boot)
 		a->boot->clock_ms = MAX(a->boot->clock_ms, row->quote.clock_ms);
 	if (row->quotes == a->quotes) /* the row was written with it, or later */

@@ -95,30 +95,42 @@ static int track_reserve(const struct replay *r, struct replay_track *t, size_t 
 	return 0;
 }
 
-void replay_init(struct replay *r, enum hash_alg bank, enum replay_form form, uint64_t at)
+static void track_free(struct replay_track **t)
 {
-	*r = (struct replay){ .bank = bank, .form = bank == HASH_SHA1 ? REPLAY_NATIVE : form, .first = at, .next = at };
-	r->track[0].active = r->form != REPLAY_PADDED;
-	r->track[1].active = r->form != REPLAY_NATIVE;
+	struct replay_track *old = TAKE_PTR(*t);
+
+	if (!old)
+		return;
+	values_clear(&old->base);
+	values_clear(&old->running);
+	free(old->steps);
+	free(old);
 }
 
-static void track_clear(struct replay_track *t)
+int replay_init(struct replay *r, enum hash_alg bank, enum replay_form form, uint64_t at)
 {
-	values_clear(&t->base);
-	values_clear(&t->running);
-	free(t->steps);
-	*t = (struct replay_track){ 0 };
+	*r = (struct replay){ .bank = bank, .form = bank == HASH_SHA1 ? REPLAY_NATIVE : form, .first = at, .next = at };
+	for (int i = 0; i < 2; i++) {
+		if (r->form == (i ? REPLAY_NATIVE : REPLAY_PADDED))
+			continue;
+		r->track[i] = calloc(1, sizeof(*r->track[i]));
+		if (!r->track[i]) {
+			replay_clear(r);
+			return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 void replay_clear(struct replay *r)
 {
-	track_clear(&r->track[0]);
-	track_clear(&r->track[1]);
+	track_free(&r->track[0]);
+	track_free(&r->track[1]);
 }
 
 static const struct replay_track *holding_track(const struct replay *r)
 {
-	return &r->track[r->form == REPLAY_PADDED];
+	return r->track[r->form == REPLAY_PADDED];
 }
 
 /* n <= IMA_BATCH. Each value follows from the newest one of its PCR: that of an earlier step, or the running one. */
@@ -169,7 +181,7 @@ static int extend_batch(struct replay *r, const struct ima_entry *e, size_t n)
 		r->lost = r->first;
 	}
 	for (int i = 0; i < 2; i++) {
-		int ret = r->track[i].active ? track_extend(r, &r->track[i], e, n, i == 1) : 0;
+		int ret = r->track[i] ? track_extend(r, r->track[i], e, n, i == 1) : 0;
 
 		if (ret < 0)
 			return ret;
@@ -196,9 +208,9 @@ struct replay_mark replay_mark(const struct replay *r)
 void replay_restore(struct replay *r, struct replay_mark m)
 {
 	for (int i = 0; i < 2; i++) {
-		struct replay_track *t = &r->track[i];
+		struct replay_track *t = r->track[i];
 
-		if (!t->active)
+		if (!t)
 			continue;
 		/* the value before an entry is its PCR's newest one in front of it: undo from the end */
 		if (values_copy(&t->running, &t->base) < 0)
@@ -220,9 +232,9 @@ void replay_forget(struct replay *r, uint64_t index)
 	if (index <= r->first)
 		return;
 	for (int i = 0; i < 2; i++) {
-		struct replay_track *t = &r->track[i];
+		struct replay_track *t = r->track[i];
 
-		if (!t->active)
+		if (!t)
 			continue;
 		/* behind all steps the values are the running ones, for which base has room */
 		for (uint64_t j = index == r->next ? index : r->first; j < index; j++) {
@@ -270,9 +282,13 @@ int replay_load(struct replay *r, struct bytes saved)
 		if (!reader_ok(&in))
 			return -EBADMSG;
 		for (int i = 0; i < 2; i++) {
-			struct replay_track *t = &r->track[i];
-			uint8_t *base = values_at(&t->base, pcr), *running = values_at(&t->running, pcr);
+			struct replay_track *t = r->track[i];
+			uint8_t *base, *running;
 
+			if (!t)
+				continue;
+			base = values_at(&t->base, pcr);
+			running = values_at(&t->running, pcr);
 			if (!base || !running)
 				return -ENOMEM;
 			bytes_copy(base, value.p, value.n);
@@ -420,11 +436,11 @@ int replay_find(const struct replay *r, uint64_t lower, bool deep, replay_test_f
 	for (int pass = 0; pass < 3 && ret == REPLAY_NO_MATCH; pass++) {
 		for (int i = 0; i < 2 && ret == REPLAY_NO_MATCH; i++) {
 			cleanup_(search_close) struct search s = {
-				.r = r, .t = &r->track[i], .test = test, .user = user
+				.r = r, .t = r->track[i], .test = test, .user = user
 			};
 			int found = 0;
 
-			if (!s.t->active)
+			if (!s.t)
 				continue;
 			m.form = i ? REPLAY_PADDED : REPLAY_NATIVE;
 			if (pass == 0 && from <= r->next) {
@@ -475,7 +491,7 @@ static int track_correct(struct replay *r, struct replay_track *t, enum replay_o
 
 int replay_prove(struct replay *r, enum replay_outcome how, const struct replay_match *m)
 {
-	struct replay_track *t = &r->track[m->form == REPLAY_PADDED];
+	struct replay_track *t = r->track[m->form == REPLAY_PADDED];
 
 	if (how == REPLAY_SKIPPED || how == REPLAY_EXCHANGED) {
 		int ret = track_correct(r, t, how, m->culprit);
@@ -484,7 +500,7 @@ int replay_prove(struct replay *r, enum replay_outcome how, const struct replay_
 			return ret;
 	}
 	if (r->form == REPLAY_UNDECIDED) {
-		track_clear(&r->track[m->form == REPLAY_PADDED ? 0 : 1]);
+		track_free(&r->track[m->form == REPLAY_PADDED ? 0 : 1]);
 		r->form = m->form;
 	}
 	replay_forget(r, m->index);

@@ -27,7 +27,6 @@ struct replay_track {
 	struct pcr_values running; /* after `next` entries */
 	uint8_t *steps;		   /* one for each entry of [first, next): PCR, what was extended, the value then */
 	size_t head, capacity;	   /* in steps; the first one stands at `head` */
-	bool active;
 };
 
 struct replay {
@@ -36,11 +35,11 @@ struct replay {
 	uint64_t first, next;
 	uint64_t lost;	     /* values before this index fell out of the full window */
 	uint32_t used;	     /* bit per PCR that occurred */
-	struct replay_track track[2]; /* native, padded */
+	struct replay_track *track[2]; /* native, padded; NULL: not this one, as of a form that is decided */
 };
 
-/* form UNDECIDED replays both ways, unless the bank is SHA-1, where they are the same. */
-void replay_init(struct replay *r, enum hash_alg bank, enum replay_form form, uint64_t at);
+/* form UNDECIDED replays both ways, unless the bank is SHA-1, where they are the same. 0 or -ENOMEM: then r is empty. */
+must_use_ int replay_init(struct replay *r, enum hash_alg bank, enum replay_form form, uint64_t at);
 void replay_clear(struct replay *r);
 
 /* Extends entries one behind the other; e->pcr is at most LIMIT_PCR (the decoder's promise, checked). 0, -ENOMEM, -EINVAL: then

@@ -110,8 +110,8 @@ void pipeline_close_batch(struct pipeline *p, bool committed)
 		return;
 	}
 	p->store->ops->rollback(p->store);
-	for (struct attester *a = p->fleet.touched; a; a = a->touched_next)
-		drop_waits(p, a);
+	for (size_t i = 0; i < p->fleet.n_touched; i++)
+		drop_waits(p, p->fleet.touched[i].attester);
 	r = fleet_revert(&p->fleet, &p->now);
 	p->broken = p->broken ? p->broken : r;
 	journal_revert(&p->journal);
@@ -122,8 +122,9 @@ int pipeline_revert_message(struct pipeline *p)
 {
 	int r;
 
-	for (struct attester *a = p->fleet.unsaved; a; a = a->unsaved_next)
-		drop_waits(p, a);
+	for (size_t i = 0; i < p->fleet.n_touched; i++)
+		if (p->fleet.touched[i].unsaved)
+			drop_waits(p, p->fleet.touched[i].attester);
 	r = fleet_revert_unsaved(&p->fleet, &p->now);
 	p->broken = p->broken ? p->broken : r;
 	return r;

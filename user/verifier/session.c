@@ -106,6 +106,23 @@ int session_new(struct session **out, struct attester *a, struct boot *boot, con
 	return 0;
 }
 
+int session_keep_drops(struct session *s, const uint64_t *drops, size_t n)
+{
+	bool any = s->drops;
+
+	n = MIN(n, (size_t)WIRE_DROP_COUNT);
+	for (size_t i = 0; !any && i < n; i++)
+		any = drops[i];
+	if (any && !s->drops)
+		s->drops = calloc(WIRE_DROP_COUNT, sizeof(*s->drops));
+	if (any && !s->drops)
+		return -ENOMEM;
+	if (any)
+		bytes_copy(s->drops, drops, n * sizeof(*drops));
+	s->n_drops = n;
+	return 0;
+}
+
 void session_give_nonce(struct session *s, const uint8_t value[WIRE_NONCE_SIZE], bool challenge,
 			const struct instant *now)
 {

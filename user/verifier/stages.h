@@ -29,6 +29,8 @@ enum boot_choice session_choose_boot(const struct attester *a, const struct wire
 /* A session on that boot. Takes facts->ak. id and nonce are random bytes from the caller. 0 or -ENOMEM. */
 must_use_ int session_new(struct session **out, struct attester *a, struct boot *boot, const struct wire_hello *h,
 			  struct hello_facts *facts, const uint8_t id[WIRE_SESSION_SIZE]);
+/* What the collector dropped, each kind for itself. 0 or -ENOMEM. */
+must_use_ int session_keep_drops(struct session *s, const uint64_t *drops, size_t n);
 /* Makes `value` the newest nonce; the one before stays good until it is used. */
 void session_give_nonce(struct session *s, const uint8_t value[WIRE_NONCE_SIZE], bool challenge,
 			const struct instant *now);

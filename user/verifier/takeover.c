@@ -146,8 +146,8 @@ static int promote(struct pipeline *p, struct session *s)
 	if (r < 0)
 		return r;
 	fleet_promote_session(&p->fleet, s);
-	snprintf(a->kernel, sizeof(a->kernel), "%s", s->kernel);
-	free(TAKE_PTR(s->kernel));
+	free(a->kernel);
+	a->kernel = TAKE_PTR(s->kernel);
 	a->list_length = MAX(s->list_length, s->boot->next);
 	if (!a->deadline_real)
 		pipeline_extend_deadline(p, a, &p->now);

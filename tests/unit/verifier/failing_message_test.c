@@ -395,7 +395,8 @@ static void a_renewal_before_stays(void **state unused_)
 	expect_ack(2, 2, 2);
 	assert_int_equal(attester(&bad)->renewal, renewal + 1);
 	assert_true(attester(&bad)->deadline_mono > deadline);
-	assert_int_equal(attester(&bad)->settled.deadline_mono, attester(&bad)->deadline_mono);
+	assert_int_equal(attester(&bad)->touched_slot, 0);
+	assert_int_equal(b.pipeline->fleet.n_touched, 0);
 	end_batch();
 	expect_good_end(&bad);
 }

@@ -50,7 +50,7 @@ static void only_candidates_are_tested(void **state unused_)
 	struct replay_match m;
 	struct wanted w;
 
-	replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0);
+	assert_int_equal(replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0), 0);
 	extend(&r, 10, 1000);
 	w = value_now(&r);
 	assert_int_equal(replay_find(&r, 1000, true, is_wanted, &w, &m), REPLAY_MATCH);
@@ -65,7 +65,7 @@ static void window_at_its_maximum(void **state unused_)
 	struct replay_match m;
 	struct wanted first, second;
 
-	replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0);
+	assert_int_equal(replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0), 0);
 	first = value_now(&r);
 	extend(&r, 10, 1);
 	second = value_now(&r);
@@ -87,7 +87,7 @@ static void mark_and_restore(void **state unused_)
 	struct replay_mark mark;
 	struct wanted before;
 
-	replay_init(&r, HASH_SHA256, REPLAY_UNDECIDED, 0);
+	assert_int_equal(replay_init(&r, HASH_SHA256, REPLAY_UNDECIDED, 0), 0);
 	extend(&r, 10, 5);
 	before = value_now(&r);
 	mark = replay_mark(&r);
@@ -106,14 +106,14 @@ static void save_and_load(void **state unused_)
 	struct writer saved = WRITER(4096);
 	struct wanted w;
 
-	replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0);
+	assert_int_equal(replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0), 0);
 	extend(&r, 10, 5);
 	extend(&r, 14, 2);
 	w = value_now(&r);
 	replay_forget(&r, 100); /* clamped */
 	assert_int_equal(r.first, 7);
 	replay_save(&r, &saved);
-	replay_init(&again, HASH_SHA256, REPLAY_NATIVE, 7);
+	assert_int_equal(replay_init(&again, HASH_SHA256, REPLAY_NATIVE, 7), 0);
 	assert_int_equal(replay_load(&again, writer_view(&saved)), 0);
 	assert_memory_equal(replay_value(&again, 10), w.value, 32);
 	assert_memory_equal(replay_value(&again, 14), replay_value(&r, 14), 32);
@@ -129,7 +129,7 @@ static void a_pcr_too_high(void **state unused_)
 	struct ima_entry e = { .pcr = LIMIT_PCR + 1, .name = BYTES("ima-ng"), .data = { data, sizeof(data) } };
 	struct replay r;
 
-	replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0);
+	assert_int_equal(replay_init(&r, HASH_SHA256, REPLAY_NATIVE, 0), 0);
 	assert_int_equal(replay_entries(&r, &e, 1), -EINVAL);
 	e.pcr = LIMIT_PCR;
 	assert_int_equal(replay_entries(&r, &e, 1), 0);

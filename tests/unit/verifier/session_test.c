@@ -5,6 +5,7 @@
 
 #include "lib/verifier_bench.h"
 #include "base/text.h"
+#include "verifier/stages.h"
 
 static struct bench b;
 
@@ -497,6 +498,25 @@ static void never_proven_is_stale_too(void **state unused_)
 	assert_int_equal(bench_state(&b), WIRE_STATE_STALE);
 }
 
+/* Most hosts never drop any: then there are as many zeros as were told. */
+static void drops_are_kept(void **state unused_)
+{
+	uint64_t told[WIRE_DROP_COUNT] = { 0 };
+	struct session s = { 0 };
+
+	assert_int_equal(session_keep_drops(&s, told, 3), 0);
+	assert_null(s.drops);
+	assert_int_equal(s.n_drops, 3);
+	told[WIRE_DROP_COUNT - 1] = UINT64_MAX;
+	assert_int_equal(session_keep_drops(&s, told, WIRE_DROP_COUNT), 0);
+	assert_int_equal(s.n_drops, WIRE_DROP_COUNT);
+	assert_memory_equal(s.drops, told, sizeof(told));
+	told[WIRE_DROP_COUNT - 1] = 0;
+	assert_int_equal(session_keep_drops(&s, told, WIRE_DROP_COUNT), 0);
+	assert_memory_equal(s.drops, told, sizeof(told));
+	free(s.drops);
+}
+
 static void goodbye(void **state unused_)
 {
 	bench_greet(&b);
@@ -538,6 +558,7 @@ int main(void)
 		TEST(clock_set_back_while_down),
 		TEST(clock_set_before_a_batch_that_fails),
 		TEST(never_proven_is_stale_too),
+		TEST(drops_are_kept),
 		TEST(goodbye),
 	};
 
