@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/notify.h"
+#include "base/resident.h"
 #include "base/text.h"
 #include "imastream/options.h"
 #include "net/keeper.h"
@@ -466,6 +467,7 @@ static int start(struct verifier *v, struct rules *rules)
 	int r = loop_new(&v->loop);
 
 	allow_descriptors();
+	resident_give_back();
 	signal(SIGPIPE, SIG_IGN);
 	if (r == 0)
 		r = user_names_load("/etc/passwd", &v->names);
