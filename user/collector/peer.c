@@ -119,10 +119,21 @@ uint64_t peer_wake_at(const struct peer *p)
 	return at;
 }
 
+/* The first one soon: people want to hear that nobody is there. In a group another one's turn comes soon, too; but when none of them
+ * is reached, it may be their names that take so long to look up, and each look-up ends with its turn. */
+static uint32_t hello_timeout_ms(const struct peer *p)
+{
+	unsigned int longer = MIN(p->failures / PEER_SHORT_TURNS, 4u);
+
+	if (!p->group)
+		return p->failures == 0 ? PEER_FIRST_TIMEOUT_MS : PEER_HELLO_TIMEOUT_MS;
+	return MIN(PEER_FIRST_TIMEOUT_MS << longer, PEER_HELLO_TIMEOUT_MS);
+}
+
 uint32_t peer_timeout_ms(const struct peer *p, enum peer_request request)
 {
-	if (request == PEER_HELLO) /* the first one soon: people want to hear that nobody is there */
-		return p->group || p->failures == 0 ? PEER_FIRST_TIMEOUT_MS : PEER_HELLO_TIMEOUT_MS;
+	if (request == PEER_HELLO)
+		return hello_timeout_ms(p);
 	if (request == PEER_WAIT)
 		return MIN(p->heartbeat_ms, 86400000u) * 2 + PEER_WAIT_GRACE_MS;
 	return PEER_EVIDENCE_TIMEOUT_MS;

@@ -23,6 +23,7 @@
 #define PEER_RETRY_MAX_US 30000000u
 #define PEER_HELLO_TIMEOUT_MS 60000u	  /* while nobody is there it waits in the socket, which dials by itself */
 #define PEER_FIRST_TIMEOUT_MS 5000u	  /* the first HELLO; all, when another could stand in */
+#define PEER_SHORT_TURNS 8u /* without anybody there, in a group; then turns become longer */
 #define PEER_EVIDENCE_TIMEOUT_MS 15000u
 #define PEER_LOST_US 3000000u /* a connection that went and is not back by then: tell people, or try the next one */
 #define PEER_WAIT_GRACE_MS 10000u /* over two heartbeats */

@@ -306,8 +306,15 @@ static void nobody_there(void **state unused_)
 	}
 	/* in a group the next one gets its turn, soon */
 	peer_init(&s.p, "test", false, true, 1);
-	assert_true(peer_timeout_ms(&s.p, PEER_HELLO) < PEER_HELLO_TIMEOUT_MS);
 	for (int i = 0; i < 100; i++) {
+		uint32_t ms = peer_timeout_ms(&s.p, PEER_HELLO);
+
+		if (i < 8)
+			assert_int_equal(ms, PEER_FIRST_TIMEOUT_MS);
+		else if (i < 16)
+			assert_int_equal(ms, 2 * PEER_FIRST_TIMEOUT_MS);
+		else if (i >= 32) /* nor is the slowest look-up given up for ever */
+			assert_int_equal(ms, PEER_HELLO_TIMEOUT_MS);
 		send_expect(&s, PEER_HELLO, 0);
 		peer_failed(&s.p, false, -ETIMEDOUT, false, s.now);
 		assert_true(s.p.next_url);
