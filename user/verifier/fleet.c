@@ -67,7 +67,8 @@ struct attester *fleet_by_key(const struct fleet *f, struct bytes tpmt_public)
 	return idmap_get(&f->by_key, key);
 }
 
-/* Room to touch n attesters. Only what is in use is copied: the rest takes no memory before it is used. */
+/* Room to touch n attesters, as many as there are: reading one again, which was touched, takes no more. Only what is in use is copied:
+ * the rest takes no memory before it is used. */
 static int reserve_touched(struct fleet *f, size_t n)
 {
 	size_t wanted = f->touched_capacity ? f->touched_capacity : TOUCHED_FIRST_CAPACITY;
@@ -410,15 +411,17 @@ int fleet_revert_unsaved(struct fleet *f, const struct instant *now)
 
 	for (size_t i = f->n_touched; f->n_unsaved && i-- > 0;) {
 		struct touched *t = &f->touched[i];
+		struct attester *again;
 		int r;
 
 		if (!t->unsaved)
 			continue;
 		t->unsaved = false;
 		f->n_unsaved--;
-		r = read_again(f, t->attester, t->written, now, &t->attester);
+		r = read_again(f, t->attester, t->written, now, &again);
+		t->attester = again;
 		ret = ret < 0 ? ret : r;
-		if (!t->attester) /* the last one, which was looked at, takes its place */
+		if (!again) /* the last one, which was looked at, takes its place */
 			*t = f->touched[--f->n_touched];
 		if (i < f->n_touched) /* touched by what was handled before, maybe: the transaction may still fail */
 			t->attester->touched_slot = i + 1;

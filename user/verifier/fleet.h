@@ -31,7 +31,8 @@ struct fleet {
 	struct idmap by_id, by_session;
 	struct idmap by_key; /* both keys of each attester, by their numbers: any number of public areas can be written of one */
 	struct deadlines deadlines;
-	struct touched *touched; /* room for all attesters, so that fleet_touch() cannot fail */
+	/* Room for all attesters, so that fleet_touch() cannot fail: resident only as far as one transaction ever touched them. */
+	struct touched *touched;
 	size_t n_touched, n_unsaved, touched_capacity;
 	uint64_t deadline_us; /* of the rules: no deadline is further away than that */
 	size_t sessions, spare; /* spare: of these, pending ones beyond the first of each attester */

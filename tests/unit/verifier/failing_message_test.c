@@ -26,6 +26,7 @@ static struct {
 static enum place { NOWHERE, AT_BLOCK, AT_EVENT, AT_QUOTE, AT_ROW, AT_READ } fails;
 static unsigned int spared; /* so often it does not */
 static bool all_is_taken_back; /* by an error that ends the transaction */
+static bool then_unreadable; /* after a savepoint was gone back to */
 static struct store_ops ops;
 
 static int failure(enum place place, const uint8_t *id)
@@ -72,6 +73,8 @@ static int each_attester(struct store *s unused_, const uint8_t *id, store_attes
 
 static int rollback_to(struct store *s unused_)
 {
+	if (then_unreadable)
+		fails = AT_READ;
 	if (!all_is_taken_back)
 		return b.store->ops->rollback_to(b.store);
 	b.store->ops->rollback(b.store);
@@ -521,13 +524,85 @@ static void a_store_that_does_not_read(void **state unused_)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
 
+/* The store takes back a message and does not read any more: of what the batch touched, one in the middle is lost, and what stands
+ * behind it still knows its place. */
+static void unreadable_in_the_middle(void **state unused_)
+{
+	uint64_t deadline = attester(&good)->deadline_mono;
+
+	b.now.mono += BENCH_SECOND;
+	b.now.real += BENCH_SECOND;
+	put_entries(&bad, 2, 3);
+	put_quote(&good);
+	put_entries(&bad, 5, 3);
+	fails = AT_BLOCK;
+	spared = 1;
+	then_unreadable = true;
+	assert_int_equal(send_batch(), -EIO);
+	assert_int_equal(b.pipeline->broken, -EIO);
+	then_unreadable = false;
+	fails = NOWHERE;
+	end_batch();
+	bench_restart(&b, &bench_rules);
+	assert_int_equal(attester(&good)->deadline_mono, deadline);
+	expect_good_end(&good);
+	expect_good_end(&bad);
+}
+
+/* HELLO of a host that nobody knows, of the TPM given. */
+static void put_newcomer(const struct fake_tpm *tpm)
+{
+	struct wire_message m = { .type = WIRE_HELLO };
+	struct fake_tpm had = b.tpm;
+	size_t n = b.n, next = b.next;
+
+	b.tpm = *tpm;
+	b.n = b.next = 0;
+	bench_hello(&b);
+	m.hello = b.hello;
+	put(&m);
+	b.tpm = had;
+	b.n = n;
+	b.next = next;
+}
+
+/* One is enrolled, then a message of another fails, then the whole batch: nobody is there who is not stored. */
+static void a_newcomer_in_it(void **state unused_)
+{
+	uint64_t deadline = attester(&bad)->deadline_mono, told = attester(&bad)->findings_told[SEVERITY_WARNING];
+	struct fake_tpm tpm;
+
+	put_quote(&bad);
+	fake_tpm_init(&tpm, HASH_SHA256);
+	b.now.mono += BENCH_SECOND;
+	b.now.real += BENCH_SECOND;
+	put_newcomer(&tpm);
+	put_entries(&bad, 2, 3);
+	put_quote(&good);
+	fails = AT_BLOCK;
+	b.fail_commit = ENOSPC;
+	assert_int_equal(send_batch(), -ENOSPC);
+	b.fail_commit = 0;
+	fails = NOWHERE;
+	assert_int_equal(b.pipeline->fleet.by_id.count, 2);
+	assert_int_equal(b.pipeline->fleet.n_touched, 0);
+	assert_int_equal(attester(&bad)->deadline_mono, deadline);
+	assert_int_equal(attester(&bad)->findings_told[SEVERITY_WARNING], told);
+	assert_int_equal(attester(&bad)->touched_slot, 0);
+	assert_int_equal(attester(&good)->touched_slot, 0);
+	end_batch();
+	expect_good_end(&bad);
+	expect_good_end(&good);
+	fake_tpm_clear(&tpm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(others_are_stored_and_acknowledged), TEST(the_message_before_stays),
 		TEST(the_message_before_goes_with_the_batch), TEST(a_renewal_before_stays), TEST(wherever_it_fails),
 		TEST(its_wait_is_let_go), TEST(a_newcomer), TEST(an_error_that_ends_the_transaction),
-		TEST(a_store_that_does_not_read),
+		TEST(a_store_that_does_not_read), TEST(unreadable_in_the_middle), TEST(a_newcomer_in_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
