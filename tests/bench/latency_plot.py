@@ -71,7 +71,7 @@ set mxtics 10
 set xlabel "time since the measurement"
 set ylabel "share of measurements (%%)"
 set title "From measurement to verdict: event mode against polling, the same workload" font ",15"
-set key below center reverse Left maxrows 2 spacing 1.3 samplen 3
+set key noopaque below center reverse Left maxrows 2 spacing 1.3 samplen 3
 plot $er using 1:2 with steps lw 3 lc rgb "%s" title "event mode: reported", \\
      $ep using 1:2 with steps lw 3 dt (8,3) lc rgb "%s" title "event mode: proven by a TPM quote", \\
      $p1 using 1:2 with steps lw 2.5 dt (2,2) lc rgb "%s" title "polling, 1 s: proven", \\
