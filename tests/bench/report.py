@@ -79,7 +79,7 @@ WHY = (
      "120 ns for all but the hashes. What is left to take away is the look-up: an index of the policy by template hash would need "
      "a SHA-256 for each digest when a policy is loaded, 1 million of them in the place of 44 ms for the whole file."),
     ("verify-list-.*", "At the gate, and on either side of it from run to run (1.36 to 1.49 of the baseline): the list has a digest column of 32 bytes "
-     "an entry that is read and compared, and the baseline reads the template data alone; one of a million entries (115 MB) comes from memory."),
+     "an entry that is read and compared, and the baseline reads the template data alone; one of a million entries comes from memory, not from a cache."),
     ("quote-check-.*", "On either side of the gate from run to run (0.93 to 1.13 of OpenSSL's own)."),
     ("fleet-.*-cpu", "With the load generator on the other processor all of this one is slower: a P-256 signature that takes 72 µs "
      "alone (`quote-openssl-ecdsa-p256`) takes 100 µs in these seconds. perf at saturation, 1,000 attesters: libcrypto 56 % of the "

@@ -83,7 +83,7 @@ bench-fleet: programs $(LOADGEN) ## a fleet played by tools/loadgen against a ve
 bench-kernel: programs $(B)/tests/bench/kernel_tool $(B)/tests/bench/latency_tool ## what the hooks cost on a real kernel; what executions wait while the TPM quotes (4 min)
 	@tests/bench/kernel.py
 
-bench-report: ## write docs/benchmarks.md and its plots from the newest results
+bench-report: ## write docs/benchmarks.md, its plots and README's figures from the last make bench
 	@tests/bench/report.py
 
 coverage: ## line coverage of the unit and integration tests, as text

@@ -253,7 +253,7 @@ bool net_client_next(struct net_client *c, struct net_completion *out)
 
 bool net_client_connected(const struct net_client *c)
 {
-	return connection_open(&c->connection);
+	return connection_is_open(&c->connection);
 }
 
 void net_client_redial(struct net_client *c)

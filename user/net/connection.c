@@ -380,7 +380,7 @@ int connection_fd(const struct connection *c)
 	return c->epoll_fd;
 }
 
-bool connection_open(const struct connection *c)
+bool connection_is_open(const struct connection *c)
 {
 	return c->stage == CONNECTION_OPEN;
 }

@@ -74,4 +74,4 @@ void connection_good(struct connection *c);
 void connection_hang_up(struct connection *c);
 /* Readable when connection_turn() has something to do. */
 int connection_fd(const struct connection *c);
-bool connection_open(const struct connection *c);
+bool connection_is_open(const struct connection *c);

@@ -48,9 +48,10 @@ static bool good_head(struct sp_decoder *d)
 {
 	struct reader r = reader_over(d->head, d->n_head);
 	unsigned int type = d->ipc ? read_u8(&r) : IPC_MESSAGE;
-	uint64_t size = read_u64be(&r), least = d->peer == SP_PUB ? 0 : SP_ID_SIZE;
+	uint64_t size = read_u64be(&r);
+	bool fits = d->peer == SP_PUB ? size <= LIMIT_MESSAGE : size >= SP_ID_SIZE && size <= BODY_MAX; /* events have no return address */
 
-	if (!reader_done(&r) || type != IPC_MESSAGE || size < least || size > BODY_MAX)
+	if (!reader_done(&r) || type != IPC_MESSAGE || !fits)
 		return false;
 	d->left = (uint32_t)size;
 	return true;

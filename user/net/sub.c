@@ -92,5 +92,5 @@ bool net_sub_next(struct net_sub *s, struct bytes *message)
 
 bool net_sub_connected(const struct net_sub *s)
 {
-	return connection_open(&s->connection);
+	return connection_is_open(&s->connection);
 }

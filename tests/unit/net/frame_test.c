@@ -157,6 +157,30 @@ static void test_sizes(void **state)
 	assert_int_equal(announce(true, 2, 100), SP_BAD);
 }
 
+/* A publisher's: none is too small, and the largest has no room for a return address. */
+static void test_event_sizes(void **state)
+{
+	static const struct { uint64_t size; int expected; } cases[] = {
+		{ 0, SP_MESSAGE }, { 1, SP_MORE }, { LIMIT_MESSAGE, SP_MORE }, { LIMIT_MESSAGE + 1ull, SP_BAD }, { UINT64_MAX, SP_BAD },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t pub[SP_HELLO_SIZE];
+		cleanup_writer_ struct writer w = WRITER(100);
+		struct sp_decoder d;
+		struct reader in;
+
+		sp_hello(pub, SP_PUB);
+		write_bytes(&w, pub, sizeof(pub));
+		write_u64be(&w, cases[i].size);
+		in = reader_of(writer_view(&w));
+		sp_decoder_init(&d, SP_PUB, false);
+		assert_int_equal(sp_decode(&d, &in), cases[i].expected);
+		sp_decoder_free(&d);
+	}
+}
+
 static void test_largest(void **state)
 {
 	cleanup_free_ uint8_t *zeros = calloc(1, LIMIT_MESSAGE + 4 * LIMIT_SP_HOPS);
@@ -219,7 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_messages_in_a_row), cmocka_unit_test(test_hello),
-		cmocka_unit_test(test_sizes),	  cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_sizes),	  cmocka_unit_test(test_largest), cmocka_unit_test(test_event_sizes),
 		cmocka_unit_test(test_return_address), cmocka_unit_test(test_reply),
 	};
 
